@@ -1,0 +1,66 @@
+# fastroute: `make help` lists the targets.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check -q
+
+.PHONY: help setup setup-dev run demo check format test bench docs schema prices lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	echo "Installing the locked requirements ..."
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "Installing the locked development requirements ..."
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	touch $@
+
+setup: $(VENV)/.runtime ## Create .venv with the locked requirements
+setup-dev: $(VENV)/.dev ## The same, with the tools for tests and checks
+
+run: setup ## Serve on 127.0.0.1:4000 over embedded mock providers: no keys, no network
+	@exec $(BIN)/fastroute serve --config configs/demo.yaml --mock configs/demo-mock.yaml
+
+demo: setup ## A mixed load with a brownout and an outage; prints cost, saving and p99 against the objective
+	@$(BIN)/fastroute demo
+
+check: setup-dev ## Format, lint, types, layers, house numbers, schema freshness
+	@$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest tests/arch
+
+format: setup-dev ## Format the code
+	@$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup-dev ## All tests
+	@$(BIN)/python -m pytest
+
+bench: setup-dev ## CPU per request beside nginx and an aiohttp reverse proxy, in one run
+	@$(BIN)/python -m bench
+
+schema: setup ## Regenerate the JSON Schema of the configuration and its reference page
+	@$(BIN)/fastroute schema > fastroute/config/fastroute.schema.json
+	$(BIN)/fastroute schema --markdown > docs/config-reference.md
+
+prices: setup-dev ## Rebuild fastroute/prices/snapshot.json from the pinned data package
+	@$(PIP) install genai-prices==0.2.3
+	$(BIN)/python -m fastroute.prices.build
+
+lock: ## Recompile the hash-locked requirements (needs uv)
+	uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 -o requirements.lock -q --custom-compile-command "make lock"
+	uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 -o requirements-dev.lock -q --custom-compile-command "make lock"
+
+clean: ## Remove caches and the virtual environment
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""Sans-I/O wire translators. Client APIs and provider dialects meet in one canonical form (`canonical.py`)."""
