@@ -113,14 +113,18 @@ class Transport(Protocol):
 
 
 class ReplyPort(Protocol):
-    """The client's side of one exchange. Exactly one of: `whole`; or `open_stream`, `write`s, then `close_stream`."""
+    """The client's side of one exchange. Exactly one of: `whole`; or `open_stream`, `write`s, then `close_stream`.
 
-    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None: ...
+    Response headers are rendered from the Trail as it stands at that moment. Every await raises `ClientGone` when the
+    client has left.
+    """
 
-    async def open_stream(self, headers: Mapping[str, str]) -> None: ...
+    async def whole(self, trail: "Trail", status: int, body: bytes) -> None: ...
+
+    async def open_stream(self, trail: "Trail") -> None: ...
 
     async def write(self, data: bytes) -> None:
-        """Waits while the client reads slowly. Raises `ClientGone` when it has left."""
+        """Waits while the client reads slowly."""
 
     async def close_stream(self, complete: bool) -> None:
         """`complete=False`: the connection must not end as if the answer were whole."""

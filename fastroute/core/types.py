@@ -5,6 +5,7 @@ Units are in the names: `_s` seconds, `_pusd` pico-dollars, `_tokens`, `_bytes`,
 
 import enum
 from bisect import bisect_left
+from typing import Any
 
 import msgspec
 
@@ -74,6 +75,9 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"Endpoint({self.name!r}, {self.provider}/{self.model})"
 
     __str__ = __repr__
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # rich, which the command line uses, does not ask __repr__
+        return [("name", self.name), ("provider", self.provider), ("model", self.model)]
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -179,6 +183,8 @@ class TailTable(msgspec.Struct, frozen=True):
 
 
 class BreakerState(enum.StrEnum):
+    """Closed lets requests flow, open refuses them, half-open lets one probe through."""
+
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
@@ -202,6 +208,9 @@ class EndpointView(msgspec.Struct, frozen=True):
     suspect: bool = False
     admits: bool = True  # breaker, suspect gate and in-flight limit would let one more in
     gate_left_s: float = 0.0  # rate-limit gate: seconds until it may be used again
+    output_points: tuple[tuple[float, float], ...] = ()  # answer lengths as (tokens, weight); empty: spread around the mean
+    ttft_long_ratio: float = 1.0  # long-run predicted TTFT / predicted TTFT
+    rate_per_s: float = 0.0  # recent samples per second
 
     def predicted_ttft_s(self, input_tokens: int) -> float:
         return self.ttft_base_s + self.ttft_per_token_s * input_tokens
@@ -226,6 +235,8 @@ class Situation(msgspec.Struct, frozen=True):
     needs: Needs = Needs()
     max_cost_pusd: Pusd | None = None
     on_infeasible: str = "mildest"
+    turn: int = 0  # how many requests the route has had before this one; attempts of one request share it
+    deadline_covers_reply: bool = True  # False: once content has come, the reply may outlive the deadline
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -309,3 +320,6 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         return f"UpstreamRequest({self.method} {self.url}, {len(self.body)} bytes)"
 
     __str__ = __repr__
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("method", self.method), ("url", self.url), ("body_bytes", len(self.body))]

@@ -1,0 +1,213 @@
+"""The composition root: a configuration becomes a wired router behind its ports. The only module that knows everyone."""
+
+import asyncio
+import contextlib
+import datetime
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from fastroute import __version__
+from fastroute.config.catalog import Catalog
+from fastroute.config.resolve import resolve
+from fastroute.config.schema import Config, masked
+from fastroute.core.ports import Sink
+from fastroute.dialects.registry import client_apis, dialects
+from fastroute.engine.admission import Admission, Gatekeeper
+from fastroute.engine.clock import SystemClock
+from fastroute.engine.router import Parts, Router
+from fastroute.policy.registry import BUILT_IN, strategy
+from fastroute.prices.catalog import PriceBook
+from fastroute.prices.charge import charge
+from fastroute.server.admin import AdminCalls, AdminPort
+from fastroute.server.body import BodyLimits
+from fastroute.server.data import DataPort, DataSettings, Views
+from fastroute.stats.board import Scoreboard
+from fastroute.telemetry.gauges import Readings
+from fastroute.telemetry.log import Lines, LogSink
+from fastroute.telemetry.metrics import Metrics
+from fastroute.telemetry.recent import RecentTrails
+from fastroute.transport.aiohttp_client import AiohttpTransport
+
+CHAT_PATH = "/v1/chat/completions"
+TICK_S = 0.25
+REMEMBERED_TRAILS = 10_000
+log = structlog.get_logger("fastroute")
+
+
+def catalog_of(config: Config) -> Catalog:
+    """The endpoints and routes of a configuration, priced from the snapshot."""
+    prices = PriceBook.load()
+    return resolve(config, prices.price_of, prices.capabilities_of)
+
+
+class App:
+    """One sidecar: router, ports, sinks and the background tick. `start` once, `stop` once, on one event loop."""
+
+    def __init__(self, config: Config, lines: Lines | None = None, sinks: tuple[Sink, ...] = ()) -> None:
+        self.config, self.clock, self.rng = config, SystemClock(), random.Random()
+        self.prices = PriceBook.load()
+        self.catalog = resolve(config, self.prices.price_of, self.prices.capabilities_of)
+        endpoints = tuple(self.catalog.endpoints.values())
+        self.admission = Admission(Scoreboard(), endpoints, self.clock, self.rng)
+        self.transport = AiohttpTransport()
+        self.recent = RecentTrails(REMEMBERED_TRAILS)
+        self.log_sink = LogSink(lines) if lines else None
+        self.sink_errors: Counter[str] = Counter()
+        self.metrics = Metrics(self._readings, self.clock, __version__, self.catalog.routes, self.catalog.endpoints)
+        own: tuple[Sink, ...] = (self.metrics.sink, *((self.log_sink,) if self.log_sink else ()), self.recent)
+        self.router = Router(self._parts((*sinks, *own)))
+        self.data = DataPort(self.router, {CHAT_PATH: client_apis()["openai_chat"]}, self._views(), self.clock, self._limits())
+        self.stopping = asyncio.Event()
+        self.admin = AdminPort(self._admin_calls(), token=config.listen.admin_token)
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def start(self) -> tuple[int, int]:
+        """Listens on both ports; gives (data port, admin port). Raises OSError, or ValueError for an admin port open to all."""
+        listen = self.config.listen
+        admin_port = await self.admin.start(listen.admin_host, listen.admin_port)
+        port = await self.data.start(listen.host, listen.port)
+        self._ticking = asyncio.create_task(self._tick(), name="tick")
+        return port, admin_port
+
+    async def stop(self, drain_s: float | None = None) -> bool:
+        """Drains and closes. False: requests were still running when their time was up."""
+        clean = await self.data.drain(self.config.listen.drain_s if drain_s is None else drain_s)
+        await self.admin.stop()
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        await self.transport.aclose()
+        if self.log_sink:
+            self.log_sink.flush()
+        return clean
+
+    async def _tick(self) -> None:
+        """Four times a second: overdue flights, tail tables, log lines."""
+        while True:
+            await asyncio.sleep(TICK_S * (0.8 + 0.4 * self.rng.random()))
+            self.admission.tick(self.clock.now_s())
+            if self.log_sink:
+                await asyncio.to_thread(self.log_sink.flush)
+
+    # --- wiring ---
+
+    def _parts(self, sinks: tuple[Sink, ...]) -> Parts:
+        return Parts(
+            route_for=self.catalog.route_for,
+            dialects=dialects(self.clock.wall_s),
+            apis=client_apis(),
+            strategies={name: strategy(name) for name in BUILT_IN},
+            transport_for=lambda endpoint: self.transport,
+            charge=charge,
+            admission=self.admission,
+            clock=self.clock,
+            rng=self.rng,
+            sinks=sinks,
+            on_sink_error=self._note_sink_error,
+        )
+
+    def _note_sink_error(self, sink: Sink, error: Exception) -> None:
+        name = type(sink).__name__
+        self.sink_errors[name] += 1
+        if self.sink_errors[name] == 1:
+            log.error("a sink failed; further failures are only counted", sink=name, error=str(error))
+
+    def _limits(self) -> DataSettings:
+        listen = self.config.listen
+        return DataSettings(body=BodyLimits(max_bytes=listen.max_body_bytes, total_timeout_s=listen.body_timeout_ms / 1000))
+
+    def _views(self) -> Views:
+        return Views(
+            models=lambda: [{"id": name, "owned_by": owner} for name, owner in self.catalog.model_ids()],
+            lookup=self.recent.lookup,
+            ready=self.ready,
+        )
+
+    # --- what is shown ---
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether any endpoint would take a request, and what an operator asks first."""
+        now_s = self.clock.now_s()
+        usable = sum(k.admits(now_s, panic=False) for k in self.admission.keepers())
+        detail = {
+            "version": __version__,
+            "endpoints": len(self.catalog.endpoints),
+            "usable_endpoints": usable,
+            "routes": list(self.catalog.routes),
+            "prices_as_of": self.prices.snapshot_date.isoformat(),
+            "prices_age_days": self.prices.age_days(datetime.datetime.now(datetime.UTC).date()),
+        }
+        return usable > 0 or not self.catalog.endpoints, detail
+
+    def endpoints(self) -> list[dict[str, Any]]:
+        """Each endpoint's statistics and state, for the admin port."""
+        now_s = self.clock.now_s()
+        return [self._endpoint(keeper, now_s) for keeper in self.admission.keepers()]
+
+    def _endpoint(self, keeper: Gatekeeper, now_s: float) -> dict[str, Any]:
+        view = self.admission.view(keeper, now_s)
+        return {
+            "name": keeper.endpoint.name,
+            "provider": keeper.endpoint.provider,
+            "model": keeper.endpoint.model,
+            "enabled": keeper.enabled,
+            "priced": keeper.endpoint.price is not None,
+            "breaker": view.breaker.value,
+            "suspect": view.suspect,
+            "gate_left_s": round(view.gate_left_s, 3),
+            **{k: v for k, v in self.admission.board.describe(keeper.endpoint, now_s).items() if k != "endpoint"},
+        }
+
+    def _readings(self) -> Readings:
+        now_s = self.clock.now_s()
+        return Readings(
+            views=self.admission.views(self.catalog.endpoints.values(), now_s),
+            in_flight=self.data.in_flight,
+            dropped={"log": self.log_sink.dropped} if self.log_sink else {},
+            sink_errors=dict(self.sink_errors),
+            price_age_days=self.prices.age_days(datetime.datetime.now(datetime.UTC).date()),
+        )
+
+    def _admin_calls(self) -> AdminCalls:
+        return AdminCalls(
+            metrics=lambda: self.metrics.render()[0],
+            endpoints=self.endpoints,
+            requests=lambda last: [trail.to_dict() for trail in self.recent.last(last)],
+            config=lambda: masked(self.config),
+            drain=self.stopping.set,
+            switch=self.switch,
+        )
+
+    def switch(self, name: str, enabled: bool) -> bool:
+        """Takes an endpoint out of use or back in. False: there is none of that name."""
+        for keeper in self.admission.keepers():
+            if keeper.endpoint.name == name:
+                keeper.enabled = enabled
+                return True
+        return False
+
+
+async def serve(app: App, announce: Callable[[int, int], None]) -> int:
+    """Runs a sidecar until SIGTERM, SIGINT or a drain by the admin port. A second signal ends it at once. Gives the exit code.
+
+    `announce` is told (data port, admin port) once both listen. Raises OSError, ValueError as `App.start`.
+    """
+    loop, hurry = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: hurry.set() if app.stopping.is_set() else app.stopping.set())
+    announce(*await app.start())
+    await app.stopping.wait()
+    log.info("draining", in_flight=app.data.in_flight, up_to_s=app.config.listen.drain_s)
+    drain, rush = asyncio.create_task(app.stop()), asyncio.create_task(hurry.wait())
+    await asyncio.wait({drain, rush}, return_when=asyncio.FIRST_COMPLETED)
+    rush.cancel()
+    if drain.done():
+        return 0 if drain.result() else 1
+    drain.cancel()
+    return 1

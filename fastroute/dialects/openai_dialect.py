@@ -1,0 +1,133 @@
+"""The dialect of OpenAI's chat completions, as two dozen providers speak it: a chat request as HTTP, and what comes back.
+
+Rules. Members of the client's body travel as they came; only what the provider's profile asks for is changed: the model, the
+spelling of the output limit, the `developer` role, usage reports of streams. Members named `fastroute...` stay here.
+
+What can go wrong. A key pasted with its line end would split the header: it is stripped, and any other control character in a
+header is refused before anything is sent.
+
+Source: wire notes 3.1 and 3.2.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from fastroute.core.failures import Failure, Fault, FaultError
+from fastroute.core.ports import Translator
+from fastroute.core.types import ChatRequest, Endpoint, UpstreamRequest
+from fastroute.dialects._faults import bad_request, unsupported
+from fastroute.dialects.openai_faults import reply_fault
+from fastroute.dialects.openai_relay import OpenAIRelay
+
+Raw = msgspec.Raw
+encode = msgspec.json.encode
+
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_TRUE, _SYSTEM = Raw(b"true"), Raw(b'"system"')
+_NOT_IN_HEADERS = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+_members = msgspec.json.Decoder(dict[str, Raw])
+_list_of_members = msgspec.json.Decoder(list[dict[str, Raw]])
+
+
+class OpenAIDialect:
+    """A `core.ports.Dialect`. `wall_s` gives epoch seconds, for chunks without a creation time and for dated retry hints."""
+
+    name = "openai_chat"
+
+    def __init__(self, wall_s: Callable[[], float]) -> None:
+        self._wall_s = wall_s
+
+    def encode(self, request: ChatRequest, endpoint: Endpoint) -> UpstreamRequest:
+        if request.api != self.name:
+            raise unsupported("api", f"requests of {request.api} clients cannot be put to {self.name}")
+        fields = {name: raw for name, raw in request.fields.items() if not name.startswith("fastroute")}
+        fields["model"] = Raw(encode(endpoint.model))
+        fields = _output_limit(fields, endpoint.profile.max_tokens_field)
+        if request.stream:
+            _ask_for_usage(fields, endpoint.profile.stream_usage)
+        if not endpoint.profile.developer_role:
+            _without_developer(fields)
+        return UpstreamRequest(_url(endpoint), _headers(request, endpoint), encode(fields))
+
+    def fault(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+        return reply_fault(status, headers, body, self._wall_s())
+
+    def translator(self, request: ChatRequest, endpoint: Endpoint) -> Translator:
+        return OpenAIRelay(request, endpoint, int(self._wall_s()))
+
+
+def _output_limit(fields: dict[str, Raw], spelling: str) -> dict[str, Raw]:
+    """The limit under the name that the provider takes; its own spelling wins where the client sent both."""
+    if spelling not in _LIMITS:
+        return fields
+    other = _LIMITS[1 - _LIMITS.index(spelling)]
+    if other not in fields:
+        return fields
+    if not _is_null(fields.get(spelling)):
+        return {name: raw for name, raw in fields.items() if name != other}
+    return {(spelling if name == other else name): raw for name, raw in fields.items() if name != spelling}
+
+
+def _ask_for_usage(fields: dict[str, Raw], accepted: bool) -> None:
+    """Streams report usage, or the bill is an estimate; a provider that refuses the option is spared it."""
+    raw = fields.get("stream_options")
+    if not accepted and raw is None:
+        return
+    try:
+        options = {} if _is_null(raw) else _members.decode(raw or b"{}")
+    except msgspec.DecodeError:
+        raise bad_request("stream_options", "'stream_options' must be an object") from None
+    if accepted:
+        options["include_usage"] = _TRUE
+    else:
+        options.pop("include_usage", None)
+    if options:
+        fields["stream_options"] = Raw(encode(options))
+    else:
+        fields.pop("stream_options", None)
+
+
+def _without_developer(fields: dict[str, Raw]) -> None:
+    raw = fields.get("messages")
+    if raw is None or b"developer" not in bytes(raw):
+        return
+    messages = _list_of_members.decode(raw)
+    for message in messages:
+        role = message.get("role")
+        if role is not None and bytes(role) == b'"developer"':
+            message["role"] = _SYSTEM
+    fields["messages"] = Raw(encode(messages))
+
+
+def _is_null(raw: Raw | None) -> bool:
+    return raw is None or bytes(raw) == b"null"
+
+
+def _url(endpoint: Endpoint) -> str:
+    path = endpoint.profile.chat_path
+    if "{" in path:
+        model = quote(endpoint.model, safe="")
+        path = path.replace("{model}", model).replace("{deployment}", model)
+    url = endpoint.base_url + path
+    if endpoint.query:
+        url += ("&" if "?" in url else "?") + urlencode(endpoint.query)
+    return url
+
+
+def _headers(request: ChatRequest, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    """Ours first; the profile's and then the endpoint's own replace ours."""
+    headers = {"content-type": "application/json", "accept": "text/event-stream" if request.stream else "application/json"}
+    key = (endpoint.key or "").strip()
+    if key and endpoint.profile.auth == "bearer":
+        headers["authorization"] = f"Bearer {key}"
+    elif key and endpoint.profile.auth != "none":
+        headers[endpoint.profile.auth] = key
+    for name, value in (*endpoint.profile.headers, *endpoint.headers):
+        headers[name.lower()] = value
+    for name, value in headers.items():
+        if _NOT_IN_HEADERS.search(name) or _NOT_IN_HEADERS.search(value):
+            raise FaultError(Fault(Failure.AUTH, f"the endpoint's header {name[:64]!r} holds a control character"))
+    return tuple(headers.items())

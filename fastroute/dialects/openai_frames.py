@@ -1,0 +1,168 @@
+"""One chunk of a chat completion stream, with its members as raw JSON: changed only where a mend is needed.
+
+Rules. Members nobody looks at stay as the provider wrote them, digit for digit. A chunk without a change is sent as it came.
+"""
+
+from typing import Any
+
+import msgspec
+
+Raw = msgspec.Raw
+Members = dict[str, Raw]
+
+NULL = Raw(b"null")
+CHUNK_OBJECT = Raw(b'"chat.completion.chunk"')
+_EMPTY = frozenset({b"null", b'""', b"[]", b"{}"})
+
+encode = msgspec.json.encode
+_members = msgspec.json.Decoder(Members)
+_list_of_members = msgspec.json.Decoder(list[Members])
+
+
+class Head(msgspec.Struct, gc=False):
+    """What every chunk of a stream repeats. None: not seen yet."""
+
+    id: Raw | None = None
+    created: Raw | None = None
+    model: Raw | None = None
+
+
+class FunctionDelta(msgspec.Struct, gc=False):
+    arguments: str
+    name: None = None
+
+
+class CallDelta(msgspec.Struct, gc=False):
+    index: int
+    function: FunctionDelta
+    id: None = None
+
+
+class Delta(msgspec.Struct, gc=False):
+    """A delta that needs no mend, or this type refuses it."""
+
+    role: None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[CallDelta] | None = None
+
+
+class PlainChoice(msgspec.Struct, gc=False):
+    index: int
+    delta: Delta
+    finish_reason: None
+
+
+class PlainChunk(msgspec.Struct, gc=False):
+    """A chunk in the middle of an answer, as OpenAI writes it. Anything else fails to decode and is looked at closely."""
+
+    id: str
+    created: int
+    model: str
+    object: str
+    choices: list[PlainChoice]
+    usage: None = None
+    error: None = None
+
+
+plain_chunk = msgspec.json.Decoder(PlainChunk)
+
+
+def is_empty(raw: Raw) -> bool:
+    """The member says nothing: null, or an empty text, list or object."""
+    return bytes(raw) in _EMPTY
+
+
+def is_null(raw: Raw | None) -> bool:
+    return raw is None or bytes(raw) == b"null"
+
+
+class ChoiceFrame:
+    """One entry of a chunk's `choices`."""
+
+    def __init__(self, members: Members) -> None:
+        self.members = members
+        self.changed = False
+        delta = members.get("delta")
+        self.delta: Members = {} if is_null(delta) else _members.decode(delta or b"{}")
+        if is_null(delta):
+            self.changed = True
+        self.index = self._index()
+
+    def finish(self) -> str | None:
+        """The raw finish reason; None where it has none."""
+        raw = self.members.get("finish_reason")
+        value = None if raw is None else msgspec.json.decode(raw)
+        return value if isinstance(value, str) and value else None
+
+    def set(self, name: str, value: Any) -> None:
+        self.members[name] = value if isinstance(value, Raw) else Raw(encode(value))
+        self.changed = True
+
+    def set_delta(self, name: str, value: Any) -> None:
+        self.delta[name] = Raw(encode(value))
+        self.changed = True
+
+    def drop_delta(self, name: str) -> None:
+        del self.delta[name]
+        self.changed = True
+
+    def says_nothing(self) -> bool:
+        return all(name == "role" or is_empty(value) for name, value in self.delta.items())
+
+    def render(self) -> Members:
+        return {**self.members, "delta": Raw(encode(self.delta))} if self.changed else self.members
+
+    def _index(self) -> int:
+        raw = self.members.get("index")
+        value = None if raw is None else msgspec.json.decode(raw)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        self.set("index", 0)
+        return 0
+
+
+class Frame:
+    """One chunk. Raises `msgspec.MsgspecError` (or ValueError, RecursionError) where the data is not one."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.members = _members.decode(data)
+        choices = self.members.get("choices")
+        self.choices = [] if is_null(choices) else [ChoiceFrame(m) for m in _list_of_members.decode(choices or b"[]")]
+        self.had_choices = bool(self.choices)
+        self._changed = is_null(choices)
+
+    def set(self, name: str, value: Raw) -> None:
+        self.members[name] = value
+        self._changed = True
+
+    def drop(self, name: str) -> None:
+        del self.members[name]
+        self._changed = True
+
+    def keep(self, choices: list[ChoiceFrame]) -> None:
+        self._changed = self._changed or len(choices) != len(self.choices)
+        self.choices = choices
+
+    def complete(self, head: Head) -> None:
+        """Gives the chunk the members that OpenAI's clients require, as the chunks before had them, and remembers them."""
+        for name in ("id", "created", "model"):
+            if is_null(self.members.get(name)):
+                self.set(name, getattr(head, name))
+            elif not is_empty(self.members[name]):
+                setattr(head, name, self.members[name])
+        if is_empty(self.members.get("object", NULL)):
+            self.set("object", CHUNK_OBJECT)
+
+    def render(self) -> bytes:
+        if self._changed or any(choice.changed for choice in self.choices):
+            return event(encode({**self.members, "choices": [choice.render() for choice in self.choices]}))
+        return event(self.data)
+
+
+def event(data: bytes) -> bytes:
+    """One SSE event. Line ends inside JSON are white space, so they may become spaces."""
+    return b"data: " + (data.replace(b"\n", b" ") if b"\n" in data else data) + b"\n\n"

@@ -1,0 +1,20 @@
+"""Every client API and every provider dialect, by name."""
+
+from collections.abc import Callable
+
+from fastroute.core.ports import ClientApi, Dialect
+from fastroute.dialects.anthropic_messages import AnthropicDialect
+from fastroute.dialects.openai_chat import OpenAIChatApi
+from fastroute.dialects.openai_dialect import OpenAIDialect
+
+
+def client_apis() -> dict[str, ClientApi]:
+    """What clients may speak."""
+    apis: tuple[ClientApi, ...] = (OpenAIChatApi(),)
+    return {api.name: api for api in apis}
+
+
+def dialects(wall_s: Callable[[], float]) -> dict[str, Dialect]:
+    """What providers may speak. `wall_s` gives epoch seconds, for creation times and for retry hints given as dates."""
+    known: tuple[Dialect, ...] = (OpenAIDialect(wall_s), AnthropicDialect(wall_s))
+    return {dialect.name: dialect for dialect in known}

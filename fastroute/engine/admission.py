@@ -1,0 +1,182 @@
+"""Who may be used right now: breakers, suspect rings, rate-limit gates, switches and limits, beside the statistics.
+
+Theory of operation. Each endpoint has one `Gatekeeper`. An attempt is a *flight*: it takes off in `Admission.flight` and lands
+exactly once, on every path, so in-flight counts cannot drift. What it taught goes to the scoreboard (times), the breaker
+(blame) and the gate (retry hints). `tick`, four times a second, marks flights whose objective has passed as
+overdue, so that a hanging endpoint is known before its first answer.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from fastroute.core.failures import Blame, Failure, Fault
+from fastroute.core.ports import Clock, Rng
+from fastroute.core.types import BreakerState, Endpoint, EndpointView, Outcome, Route
+from fastroute.engine.exchange import Exchange
+from fastroute.policy.breaker import Breaker
+from fastroute.policy.suspect import Suspicion
+from fastroute.stats.board import Flight as Sample
+from fastroute.stats.board import Scoreboard
+
+MAX_GATE_S = 120.0
+UNHINTED_GATE_S = 0.25  # doubled per consecutive refusal, up to MAX_UNHINTED_GATE_S
+MAX_UNHINTED_GATE_S = 8.0
+
+
+class Gatekeeper:
+    """What stands between the router and one endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.breaker = Breaker()
+        self.suspicion = Suspicion()
+        self.gate_until_s = 0.0
+        self.refusals = 0  # consecutive rate-limit answers
+        self.enabled = True
+        self.in_flight = 0
+
+    def admits(self, now_s: float, panic: bool) -> bool:
+        if not self.enabled or (self.endpoint.max_in_flight is not None and self.in_flight >= self.endpoint.max_in_flight):
+            return False
+        return panic or (self.breaker.admits(now_s) and self.suspicion.admits(now_s, self.in_flight))
+
+    def refuse(self, fault: Fault, now_s: float, jitter: float) -> None:
+        """Closes the gate for as long as the provider asked, or backs off where it named no time. `jitter` in 0..1 spreads."""
+        self.refusals += 1
+        if fault.retry_after_s is not None:
+            hold_s = min(fault.retry_after_s, MAX_GATE_S) * (1.0 + 0.1 * jitter)
+        else:
+            hold_s = min(UNHINTED_GATE_S * 2 ** (self.refusals - 1), MAX_UNHINTED_GATE_S) * (0.8 + 0.4 * jitter)
+        self.gate_until_s = max(self.gate_until_s, now_s + hold_s)
+
+
+class Flight:
+    """One attempt in flight. `land` once."""
+
+    def __init__(self, admission: "Admission", keeper: Gatekeeper, sample: Sample, probe: bool) -> None:
+        self._admission, self.keeper, self.sample = admission, keeper, sample
+        self.probe = probe  # holds the breaker's half-open place
+        self.landed = False
+
+    def first_content(self, now_s: float) -> None:
+        self._admission.board.first_content(self.sample, now_s)
+
+    def land(self, outcome: Outcome, pace_end_s: float) -> None:
+        """Takes the lesson. `pace_end_s`: when the last upstream bytes came, less the time a slow client took."""
+        if self.landed:
+            return
+        self.landed = True
+        self._admission.learn(self, outcome, pace_end_s)
+
+    def abort(self) -> None:
+        """Ends a flight that taught nothing."""
+        if not self.landed:
+            self.landed = True
+            self._admission.forget(self)
+
+
+class Admission:
+    """Mutable; touched only by the loop's thread."""
+
+    def __init__(self, board: Scoreboard, endpoints: Iterable[Endpoint], clock: Clock, rng: Rng) -> None:
+        self.board, self._clock, self._rng = board, clock, rng
+        self._keepers: dict[str, Gatekeeper] = {}
+        for endpoint in endpoints:
+            self.keeper(endpoint)
+
+    def keeper(self, endpoint: Endpoint) -> Gatekeeper:
+        """The endpoint's gatekeeper, made at first sight."""
+        keeper = self._keepers.get(endpoint.name)
+        if keeper is None:
+            keeper = self._keepers[endpoint.name] = Gatekeeper(endpoint)
+            self.board.add(endpoint)
+        return keeper
+
+    def keepers(self) -> list[Gatekeeper]:
+        return list(self._keepers.values())
+
+    def views(self, endpoints: Iterable[Endpoint], now_s: float, panic: bool = False) -> tuple[EndpointView, ...]:
+        """Frozen statistics and state of each endpoint. In a panic, breakers and suspicion are overlooked; gates never."""
+        return tuple(self.view(self.keeper(e), now_s, panic) for e in endpoints)
+
+    def view(self, keeper: Gatekeeper, now_s: float, panic: bool = False) -> EndpointView:
+        state = keeper.breaker.state(now_s)
+        return self.board.view(
+            keeper.endpoint,
+            now_s,
+            breaker=BreakerState.HALF_OPEN if panic and state is BreakerState.OPEN else state,
+            suspect=keeper.suspicion.suspect,
+            admits=keeper.admits(now_s, panic),
+            gate_left_s=max(0.0, keeper.gate_until_s - now_s),
+        )
+
+    def any_open(self, route: Route, now_s: float) -> bool:
+        """Whether any endpoint of the route would take a request by its breaker and suspicion."""
+        return any(self.keeper(e).admits(now_s, panic=False) for tier in route.tiers for e in tier)
+
+    def earliest_s(self, route: Route, now_s: float) -> float | None:
+        """Seconds until the first closed gate or open breaker of the route lets someone in; None when nothing is waited for."""
+        keepers = [self.keeper(e) for tier in route.tiers for e in tier]
+        waits = [
+            max(k.gate_until_s - now_s, k.breaker.opens_in_s(now_s), k.suspicion.admits_in_s(now_s)) for k in keepers if k.enabled
+        ]
+        return min((w for w in waits if w > 0), default=None)
+
+    @contextmanager
+    def flight(self, endpoint: Endpoint, x: Exchange) -> Iterator[Flight]:
+        """One attempt in flight, counted from here to the end of the block whatever happens in it."""
+        keeper, now_s = self.keeper(endpoint), self._clock.now_s()
+        probe = keeper.breaker.take_off(now_s)
+        keeper.suspicion.take_off(now_s)
+        keeper.in_flight += 1
+        request = x.request
+        sample = self.board.begin(endpoint, now_s, request.input_tokens, x.patience_s(), request.stream)
+        flight = Flight(self, keeper, sample, probe)
+        try:
+            yield flight
+        finally:
+            keeper.in_flight -= 1
+            flight.abort()
+
+    def tick(self, now_s: float) -> None:
+        """Marks overdue flights and refreshes the tail tables. Call four times a second."""
+        for sample in self.board.tick(now_s):
+            self._bad(self._keepers[sample.endpoint], now_s, self._rng.random())
+
+    def learn(self, flight: Flight, outcome: Outcome, pace_end_s: float) -> None:
+        """Gives an attempt's end to statistics, breaker, suspicion and gate."""
+        fault = outcome.fault
+        if fault is not None and fault.failure in (Failure.CLIENT_GONE, Failure.UNSUPPORTED, Failure.INTERNAL):
+            self.forget(flight)
+            return
+        blame = fault.rule.blame if fault is not None else Blame.NONE
+        tokens = outcome.usage.output_tokens if outcome.usage and not outcome.usage.estimated else None
+        stream = flight.sample.stream
+        self.board.finish(flight.sample, pace_end_s, ok=fault is None, stream=stream, output_tokens=tokens, blame=blame)
+        if fault is not None and blame is Blame.NONE:  # the request's own fault: the endpoint answered as it should
+            flight.keeper.breaker.release(self._clock.now_s(), flight.probe)
+        else:
+            self._judge(flight, fault, blame)
+
+    def forget(self, flight: Flight) -> None:
+        """Ends a flight that says nothing about the endpoint (the client left): neutral everywhere."""
+        now_s = self._clock.now_s()
+        self.board.abandon(flight.sample, now_s)
+        flight.keeper.breaker.release(now_s, flight.probe)
+
+    def _judge(self, flight: Flight, fault: Fault | None, blame: Blame) -> None:
+        keeper, now_s, jitter = flight.keeper, self._clock.now_s(), self._rng.random()
+        keeper.breaker.land(blame, now_s, jitter, flight.probe)
+        if fault is None:
+            keeper.refusals = 0
+            if not flight.sample.overdue and keeper.suspicion.good(now_s):
+                self.board.recovered(keeper.endpoint)
+            return
+        if fault.rule.gate and (fault.retry_after_s is not None or fault.failure is Failure.RATE_LIMITED):
+            keeper.refuse(fault, now_s, jitter)
+        if blame in (Blame.ERROR, Blame.SLOW) and not flight.sample.overdue:
+            self._bad(keeper, now_s, jitter)
+
+    def _bad(self, keeper: Gatekeeper, now_s: float, jitter: float) -> None:
+        if keeper.suspicion.bad(now_s, jitter):
+            self.board.suspected(keeper.endpoint)

@@ -1,0 +1,46 @@
+"""A dry run: what would be chosen for a request now, and why. Sends nothing."""
+
+from typing import Any
+
+from fastroute.core.ports import Clock
+from fastroute.core.trail import Trail, candidate_dict
+from fastroute.core.types import ChatRequest, Decision, Route
+from fastroute.engine.choice import Chooser
+from fastroute.engine.exchange import Exchange
+
+
+def explain(request: ChatRequest, route: Route, chooser: Chooser, clock: Clock) -> dict[str, Any]:
+    """Candidates with their predictions, exclusions with reasons, the choice: JSON-ready, times in ms, money in USD."""
+    trail = Trail(request, started_wall_s=clock.wall_s())
+    exchange = Exchange(request, _NoReply(), route, trail, clock)
+    choice = chooser.choose(exchange)
+    return {
+        "route": route.name,
+        "grade": None,
+        "input_tokens": request.input_tokens,
+        "candidates": [
+            {"tier": t, **candidate_dict(c, request.input_tokens)} for t, d in enumerate(trail.decisions) for c in d.ranked
+        ],
+        "excluded": [{"endpoint": e.endpoint.name, "reason": e.reason} for d in trail.decisions for e in d.excluded],
+        "hedge": None,
+        "chosen": choice.candidate.endpoint.name if choice else None,
+        "why": _why(trail.decisions, choice.tier if choice else None),
+    }
+
+
+def _why(decisions: list[Decision], tier: int | None) -> str:
+    if tier is None:
+        return "no endpoint may be used: " + "; ".join(d.why for d in decisions if d.why)
+    return decisions[tier].why + (f" (tier {tier}: the tiers below cannot meet the objective)" if tier else "")
+
+
+class _NoReply:
+    """Nobody is waiting for an answer."""
+
+    async def whole(self, trail: Trail, status: int, body: bytes) -> None: ...
+
+    async def open_stream(self, trail: Trail) -> None: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def close_stream(self, complete: bool) -> None: ...

@@ -1,0 +1,158 @@
+"""A request's whole life. Read `Router.serve` first."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fastroute.core.failures import Failure, Fault, FaultError
+from fastroute.core.ports import ClientApi, ClientGone, Clock, Dialect, ReplyPort, Rng, Sink, Strategy, Transport
+from fastroute.core.trail import Trail
+from fastroute.core.types import Candidate, ChatRequest, Endpoint, Outcome, Route, Verdict
+from fastroute.engine.admission import Admission
+from fastroute.engine.attempt import Limits, Sending
+from fastroute.engine.billing import Charge, attempt_cost, billed_usage
+from fastroute.engine.choice import Choice, Chooser
+from fastroute.engine.exchange import Exchange
+from fastroute.policy import retrying, timeouts
+
+CLIENT_LEFT = Fault(Failure.CLIENT_GONE, "the client closed its connection")
+INTERNAL = Fault(Failure.INTERNAL, "internal error", code="internal_error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What `app` wires into a router. Mappings are by dialect, client API and strategy name."""
+
+    route_for: Callable[[str], Route | None]
+    dialects: Mapping[str, Dialect]
+    apis: Mapping[str, ClientApi]
+    strategies: Mapping[str, Strategy]
+    transport_for: Callable[[Endpoint], Transport]
+    charge: Charge
+    admission: Admission
+    clock: Clock
+    rng: Rng
+    sinks: Sequence[Sink] = ()
+    on_sink_error: Callable[[Sink, Exception], None] = lambda sink, error: None
+
+
+class Router:
+    """Serves chat requests. One per event loop; touched by its thread only."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._clock, self._admission = parts.clock, parts.admission
+        self._chooser = Chooser(parts.strategies, parts.admission, parts.clock, parts.rng)
+
+    async def serve(self, request: ChatRequest, reply: ReplyPort) -> None:
+        """Answers one request through `reply`, exactly once, and emits its Trail, exactly once.
+
+        Choose, attempt, judge; again while the chain, its attempts and its deadline last. Raises only
+        `CancelledError` and `ClientGone`.
+        """
+        trail = Trail(request, started_wall_s=self._clock.wall_s())
+        try:
+            exchange = Exchange(request, reply, self._match(request), trail, self._clock)
+            while (choice := self._choose(exchange)) is not None:
+                outcome = await self._attempt(exchange, choice)
+                match retrying.verdict(outcome):
+                    case Verdict.ACCEPT:
+                        return await self._deliver(exchange, outcome)
+                    case Verdict.GIVE_UP:
+                        break
+            await self._refuse(reply, trail, self._verdict_on(exchange))
+        except FaultError as error:
+            await self._refuse(reply, trail, error.fault)
+        except (asyncio.CancelledError, ClientGone):
+            trail.status, trail.fault = CLIENT_LEFT.rule.status, CLIENT_LEFT
+            raise
+        finally:
+            self._emit(trail)
+
+    def _match(self, request: ChatRequest) -> Route:
+        name = request.overrides.route or request.model
+        route = self.parts.route_for(name)
+        if route is None:
+            param = "x-fastroute-route" if request.overrides.route else "model"
+            raise FaultError(
+                Fault(
+                    Failure.BAD_REQUEST,
+                    f"there is no route, endpoint or model {name!r}",
+                    404,
+                    code="model_not_found",
+                    param=param,
+                )
+            )
+        return route
+
+    def _choose(self, x: Exchange) -> Choice | None:
+        """The next endpoint to try; None when attempts, time or endpoints have run out."""
+        if x.attempts_left <= 0 or x.deadline.passed(self._clock.now_s()):
+            return None
+        started_s = self._clock.now_s()
+        choice = self._chooser.choose(x)
+        x.trail.decide_s += self._clock.now_s() - started_s
+        return choice
+
+    async def _attempt(self, x: Exchange, choice: Choice) -> Outcome:
+        """Sends to the chosen endpoint; books what it cost and what it taught, however it ends."""
+        candidate, endpoint = choice.candidate, choice.candidate.endpoint
+        attempt = x.open_attempt(endpoint, choice.tier, choice.role)
+        sending = Sending(x, attempt, endpoint, self.parts.dialects[endpoint.profile.dialect], self.parts.transport_for(endpoint))
+        outcome = Outcome(fault=INTERNAL)  # what stands if something unexpected passes through
+        with self._admission.flight(endpoint, x) as flight:
+            try:
+                outcome = await sending.run(self._limits(x, choice), flight.first_content)
+            except (asyncio.CancelledError, ClientGone):
+                outcome = Outcome(CLIENT_LEFT, sending.committed, sending.status)
+                raise
+            finally:
+                attempt.ended_s = attempt.ended_s or self._clock.now_s()
+                outcome = self._book(x, candidate, sending, outcome)
+                attempt.outcome = outcome
+                x.trail.upstream_s += attempt.ended_s - attempt.started_s
+                flight.land(outcome, sending.pace_end_s)
+        return outcome
+
+    def _book(self, x: Exchange, candidate: Candidate, sending: Sending, outcome: Outcome) -> Outcome:
+        """Fills in the attempt's usage and cost."""
+        seen = sending.translator.output_tokens_seen if sending.translator else 0
+        usage = billed_usage(x.request, candidate.view, outcome, seen)
+        attempt = x.trail.attempts[-1]
+        attempt.cost_pusd, attempt.cost_estimated = attempt_cost(candidate.endpoint, usage, self.parts.charge)
+        return Outcome(outcome.fault, outcome.committed, outcome.status, outcome.ttft_s, usage, outcome.body)
+
+    def _limits(self, x: Exchange, choice: Choice) -> Limits:
+        now_s = self._clock.now_s()
+        view = choice.candidate.view
+        first_s = timeouts.first_content_timeout_s(
+            x.route, view, choice.others, left_s=x.deadline.left_s(now_s), request=x.request, attempts_left=x.attempts_left
+        )
+        return Limits(min(now_s + first_s, x.deadline.at_s), x.route.stall_timeout_s or timeouts.stall_timeout_s(view))
+
+    async def _deliver(self, x: Exchange, outcome: Outcome) -> None:
+        """Hands over a whole reply; a stream has already been relayed, well or with an error event at its end."""
+        x.trail.fault = outcome.fault
+        x.trail.status = 200
+        if not outcome.committed:
+            await x.reply.whole(x.trail, 200, outcome.body)
+
+    def _verdict_on(self, x: Exchange) -> Fault:
+        faults = [a.outcome.fault for a in x.trail.attempts if a.outcome and a.outcome.fault]
+        hint_s = self._admission.earliest_s(x.route, self._clock.now_s())
+        return retrying.final_fault(faults, hint_s, x.deadline.passed(self._clock.now_s() + 0.002))
+
+    async def _refuse(self, reply: ReplyPort, trail: Trail, fault: Fault) -> None:
+        trail.fault, trail.status = fault, retrying.client_status(fault)
+        body = self.parts.apis[trail.request.api].error(fault, trail.status)
+        await reply.whole(trail, trail.status, body)
+
+    def _emit(self, trail: Trail) -> None:
+        trail.ended_s = self._clock.now_s()
+        if trail.status is None:  # something unexpected is on its way to the outer wall
+            trail.status, trail.fault = INTERNAL.rule.status, INTERNAL
+        for sink in self.parts.sinks:
+            try:
+                sink.emit(trail)
+            except Exception as error:  # noqa: BLE001 # the outer wall: a sink's fault is never a request's
+                self.parts.on_sink_error(sink, error)

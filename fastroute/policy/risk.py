@@ -1,0 +1,53 @@
+"""How likely a request is to miss its objective at an endpoint, and how long it will take there.
+
+Theory of operation. A request of prompt size x misses when TTFT exceeds what is left of the TTFT objective, or TTFT and
+answer together what is left of the total objective or the deadline. Answer lengths come as five weighted points; for each,
+both limits become one limit on TTFT, and the tail table gives the share beyond it. No independence between the two limits
+is assumed. The time per token is taken 15 % longer than measured.
+
+Source: selection notes 2.3; pitfalls 2, 22.
+"""
+
+from fastroute.core.types import EndpointView, Situation
+from fastroute.policy.cost import expected_output_tokens, output_points
+
+PACE_MARGIN = 1.15
+NEVER = float("inf")
+
+
+def p_miss(view: EndpointView, situation: Situation) -> float:
+    """P(this request misses its objective or its deadline there), 0 to 1."""
+    first_s, total_s = limits_s(situation)
+    if first_s <= 0.0 or total_s <= 0.0:
+        return 1.0
+    predicted_s = view.predicted_ttft_s(situation.input_tokens)
+    tail, most = view.ttft_tail, situation.max_output_tokens or NEVER
+    if total_s == NEVER:
+        return tail.p_over(first_s / predicted_s) if first_s < NEVER else 0.0
+    missed, pace_s = 0.0, PACE_MARGIN * view.tpot_s
+    for tokens, weight in output_points(view):
+        left_s = min(first_s, total_s - min(tokens, most) * pace_s)
+        missed += weight * (tail.p_over(left_s / predicted_s) if left_s > 0.0 else 1.0)
+    return min(1.0, missed)
+
+
+def limits_s(situation: Situation) -> tuple[float, float]:
+    """(until first content is late, until the whole reply is late), in seconds from now; infinite where nothing limits it."""
+    objective, elapsed_s = situation.objective, situation.elapsed_s
+    first_s = NEVER if objective.ttft_s is None else objective.ttft_s - elapsed_s
+    total_s = NEVER if objective.total_s is None else objective.total_s - elapsed_s
+    if situation.deadline_covers_reply:
+        return first_s, min(total_s, situation.left_s)
+    return min(first_s, situation.left_s), total_s
+
+
+def lost(situation: Situation) -> bool:
+    """Whether the objective cannot be met any more, whoever serves."""
+    objective, elapsed_s = situation.objective, situation.elapsed_s
+    return any(limit_s is not None and elapsed_s >= limit_s for limit_s in (objective.ttft_s, objective.total_s))
+
+
+def expected_total_s(view: EndpointView, situation: Situation) -> float:
+    """Median TTFT for this prompt plus the expected answer at the measured pace."""
+    output = expected_output_tokens(view, situation.max_output_tokens)
+    return view.ttft_quantile_s(0.5, situation.input_tokens) + output * view.tpot_s

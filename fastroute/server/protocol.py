@@ -1,0 +1,175 @@
+"""The HTTP side of a port: aiohttp's parser and connection, with our limits and our error shape.
+
+Rules. A client that sends half a request head, or nothing, is cut off after a few seconds; so is one that idles too long
+between requests. What the parser refuses is answered in OpenAI's error shape, without a word of what was received, and
+the connection ends: after a parse error nobody can say where the next request starts.
+
+Theory of operation. `web.Server` makes one `Connection` per socket; aiohttp's own keep-alive timer closes idle ones. The
+head timer runs from the first byte of a head (or from the accept) until the head is complete.
+
+What can go wrong. aiohttp's C parser reports a broken chunk of a body that is being read as a new, broken message, and
+leaves the reader waiting: `_break_bodies` wakes it. This file leans on private names of aiohttp 3.14.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+
+from fastroute.server.headers import request_id
+from fastroute.server.refusal import error_body, respond
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True):
+    """Limits of one client connection."""
+
+    head_timeout_s: float = 5.0  # until a request's head is complete
+    idle_timeout_s: float = 75.0  # between requests
+    linger_s: float = 1.0  # how long an unread rest of a refused body is taken in, so that the answer arrives
+    max_headers: int = 100
+    max_line_bytes: int = 8190
+    max_field_bytes: int = 8190
+
+
+class Listener(web.Server):
+    """A `web.Server` whose connections are ours. `respond` is cancelled when its client goes."""
+
+    def __init__(self, respond: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: ConnectionLimits) -> None:
+        super().__init__(
+            respond,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=limits.idle_timeout_s,
+            lingering_time=limits.linger_s,
+            max_headers=limits.max_headers,
+            max_line_size=limits.max_line_bytes,
+            max_field_size=limits.max_field_bytes,
+        )
+        self._limits = limits
+        self._open = 0
+        self.empty = asyncio.Event()  # no connection is open
+        self.empty.set()
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, self._limits.head_timeout_s, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, connection: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(connection, transport)
+        self._open += 1
+        self.empty.clear()
+
+    def connection_lost(self, connection: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(connection, exc)
+        self._open -= 1
+        if self._open == 0:
+            self.empty.set()
+
+    def close_idle(self) -> None:
+        """Closes the connections that are between two requests."""
+        for connection in self.connections:
+            if isinstance(connection, Connection) and connection.idle:
+                connection.close()
+
+    def close(self) -> None:
+        """Closes every connection after what it has still to send."""
+        for connection in self.connections:
+            connection.force_close()
+
+    def abort(self) -> None:
+        """Drops every connection at once; what it serves is cancelled."""
+        for transport in list(self._connections.values()):
+            transport.abort()
+
+
+class Connection(RequestHandler):
+    """One client connection."""
+
+    __slots__ = ("_head_timeout_s", "_head_timer")
+
+    def __init__(self, server: web.Server, head_timeout_s: float, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._head_timeout_s = head_timeout_s
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Between requests: waiting for the next one."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        served = self._request_count
+        super().data_received(data)
+        if self._request_count != served:
+            self._disarm()
+            if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+                self._break_bodies()
+        elif self._head_timer is None and self.idle and data.strip(b"\r\n"):
+            self._arm()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer to what the parser refused, or to a failure behind the outer wall."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("a response has begun already")
+        speak_http11(request)
+        status, text, code = _explain(status, exc)
+        if status >= 500:
+            self.log_exception("a request failed unexpectedly", exc_info=exc)
+        return respond(status, error_body(status, text, code), {"x-request-id": request_id(None)}, close=True)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """A broken body is the client's fault and has been answered; aiohttp would log a traceback for each."""
+        if not isinstance(kw.get("exc_info"), RequestPayloadError):
+            super().log_exception(*args, **kw)
+
+    def _break_bodies(self) -> None:
+        """The parser is lost: bodies that have not ended never will."""
+        bodies: list[StreamReader] = [body for _, body in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(RequestPayloadError("the request body is malformed"))
+
+    def _arm(self) -> None:
+        self._head_timer = self._loop.call_later(self._head_timeout_s, self._head_late)
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if self.idle:
+            self.force_close()
+
+
+def speak_http11(request: web.BaseRequest) -> None:
+    """Answers in HTTP/1.1 whatever version the client claimed; aiohttp would echo it."""
+    request._version = HttpVersion11
+    request._cache.pop("version", None)
+
+
+def _explain(status: int, exc: BaseException | None) -> tuple[int, str, str]:
+    if isinstance(exc, LineTooLong) or (status == 400 and "Too many headers" in str(exc)):
+        return 431, "the request line or its headers are too large", "headers_too_large"
+    if isinstance(exc, BadHttpMethod):
+        return 400, "this is not an HTTP/1 request", "malformed_request"
+    if status == 400:
+        return 400, "malformed HTTP request", "malformed_request"
+    return 500, "internal error", "internal_error"

@@ -1,0 +1,190 @@
+"""The scoreboard: mutable statistics of every endpoint, frozen views of them for policy.
+
+Rules. Touched by the loop's thread only. Every flight that `begin` made ends exactly once, by `finish` or `abandon`; a
+second end is ignored, so in-flight counts can neither drift nor go negative. What an attempt teaches:
+- first content: one TTFT sample;
+- patience passed without it (`tick`): a censored sample at that moment, once; the real value, should it come, takes its
+  place;
+- given up by a timeout (blame SLOW), or the client left: a censored sample of the whole wait;
+- any other failure: a failure, and nothing about latency: fast errors must not make an endpoint look fast.
+`view` computes no percentile: tail tables are made by `tick`, four times a second, for endpoints whose samples changed.
+
+What can go wrong. A `tick` that is not called leaves tables at what they were; predictions (scale, pace) still move.
+
+Source: selection notes 2.1-2.5; pitfalls 1, 4, 7, 8.
+"""
+
+from heapq import heappop, heappush
+from typing import NotRequired, TypedDict, Unpack
+
+from fastroute.core.failures import Blame
+from fastroute.core.types import BreakerState, Endpoint, EndpointView
+from fastroute.stats.lengths import Lengths
+from fastroute.stats.record import EndpointRecord, Flight
+
+__all__ = ["Ending", "Flight", "Scoreboard", "Standing"]
+
+
+class Ending(TypedDict):
+    """How a flight ended. `output_tokens`: as the provider counted them; None: it did not say."""
+
+    ok: bool
+    stream: bool
+    output_tokens: int | None
+    blame: NotRequired[Blame]
+
+
+class Standing(TypedDict, total=False):
+    """What others say about an endpoint right now; the default is that it is free to serve."""
+
+    breaker: BreakerState
+    suspect: bool
+    admits: bool
+    gate_left_s: float
+
+
+class Scoreboard:
+    """Statistics by endpoint name. An endpoint is added before it is used."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, EndpointRecord] = {}
+        self._lengths = Lengths()
+        self._waiting: list[tuple[float, int, Flight]] = []
+        self._flights = 0
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Starts keeping statistics. What is known stays where the endpoint is still the same server and model."""
+        known = self._records.get(endpoint.name)
+        if known is None or _place(known.endpoint) != _place(endpoint):
+            self._records[endpoint.name] = EndpointRecord(endpoint, self._lengths)
+        else:
+            known.endpoint = endpoint
+
+    def begin(self, endpoint: Endpoint, now_s: float, input_tokens: int, patience_s: float | None, stream: bool = True) -> Flight:
+        """An attempt is sent. `patience_s`: after so long without first content it is overdue; None: never."""
+        record = self._records[endpoint.name]
+        record.in_flight += 1
+        flight = Flight(record, now_s, input_tokens, patience_s, stream)
+        if patience_s is not None:
+            self._flights += 1
+            heappush(self._waiting, (now_s + patience_s, self._flights, flight))
+        return flight
+
+    def first_content(self, flight: Flight, now_s: float) -> None:
+        """The first content token came. Only the first call counts."""
+        if flight.first_content_s is None and not flight.ended:
+            flight.first_content_s = now_s
+            flight.record.saw_first_content(flight, now_s)
+
+    def finish(self, flight: Flight, now_s: float, **end: Unpack[Ending]) -> None:
+        """The attempt ended, well or not. `now_s`: when its last bytes came, not when a slow client had read them."""
+        if not self._land(flight):
+            return
+        record, blame = flight.record, end.get("blame", Blame.NONE)
+        flight.stream = end["stream"]
+        if not end["ok"]:
+            _failed(flight, blame, now_s)
+            return
+        record.outcomes.ok(now_s)
+        if end["output_tokens"] is not None:
+            self._lengths.observe(end["output_tokens"])
+        if end["stream"]:
+            record.saw_stream_end(flight, end["output_tokens"], now_s)
+        else:
+            record.saw_whole(flight, end["output_tokens"], now_s)
+
+    def abandon(self, flight: Flight, now_s: float) -> None:
+        """The client left, or the attempt was cancelled: neutral, but the wait so far is known."""
+        if self._land(flight) and flight.first_content_s is None:
+            flight.record.saw_waiting(flight, now_s)
+
+    def tick(self, now_s: float) -> list[Flight]:
+        """Call four times a second. Gives the flights that have become overdue, each once, and refreshes the tables."""
+        late = []
+        while self._waiting and self._waiting[0][0] <= now_s:
+            flight = heappop(self._waiting)[2]
+            if not flight.ended and flight.first_content_s is None:
+                flight.overdue = True
+                flight.record.saw_waiting(flight, now_s)
+                late.append(flight)
+        for record in self._records.values():
+            record.refresh(now_s)
+        return late
+
+    def view(self, endpoint: Endpoint, now_s: float, **standing: Unpack[Standing]) -> EndpointView:
+        """Frozen statistics, with what breaker, suspicion and gate say at this instant."""
+        record = self._records[endpoint.name]
+        known = record.scalars(now_s)
+        return EndpointView(
+            endpoint=endpoint,
+            ttft_tail=record.tail,
+            ttft_base_s=known.base_s,
+            ttft_per_token_s=known.per_token_s,
+            tpot_s=known.tpot_s,
+            output_tokens=known.output_tokens,
+            p_fail=record.outcomes.p_fail(now_s),
+            in_flight=record.in_flight,
+            samples=record.first.samples,
+            effective_n=known.effective_n,
+            age_s=None if record.sampled_s is None else max(0.0, now_s - record.sampled_s),
+            output_points=known.output_points,
+            ttft_long_ratio=known.long_ratio,
+            rate_per_s=known.rate_per_s,
+            **standing,
+        )
+
+    def suspected(self, endpoint: Endpoint) -> None:
+        """An episode of trouble begins: the long run as it stands is set aside."""
+        record = self._records[endpoint.name]
+        record.first.mark()
+        record.pace.mark()
+
+    def recovered(self, endpoint: Endpoint) -> None:
+        """The episode is over: what it taught is forgotten, or a long outage would keep traffic away for as long again."""
+        record = self._records[endpoint.name]
+        record.first.restore()
+        record.pace.restore()
+
+    def describe(self, endpoint: Endpoint, now_s: float, input_tokens: int = 500) -> dict[str, object]:
+        """One row for the admin page; times in ms for a prompt of `input_tokens`."""
+        view = self.view(endpoint, now_s)
+        return {
+            "endpoint": endpoint.name,
+            "ttft_ms": {q: round(view.ttft_quantile_s(p, input_tokens) * 1e3, 1) for q, p in (("p50", 0.5), ("p99", 0.99))},
+            "tpot_ms": round(view.tpot_s * 1e3, 2),
+            "output_tokens": round(view.output_tokens, 1),
+            "p_fail": round(view.p_fail, 4),
+            "n": view.samples,
+            "effective_n": round(view.effective_n, 1),
+            "age_s": None if view.age_s is None else round(view.age_s, 3),
+            "rate_per_s": round(view.rate_per_s, 3),
+            "rate_limited": self._records[endpoint.name].outcomes.limited,
+            "in_flight": view.in_flight,
+        }
+
+    def export(self, endpoint: Endpoint) -> dict[str, object]:
+        """Latency histograms since the start, for export. Costs milliseconds: not for the request path."""
+        record = self._records[endpoint.name]
+        return {"ttft": record.ttft_export.to_dict(), "total": record.total_export.to_dict()}
+
+    def _land(self, flight: Flight) -> bool:
+        """Takes the flight out of the air; False where it had ended before."""
+        if flight.ended:
+            return False
+        flight.ended = True
+        flight.record.in_flight -= 1
+        return True
+
+
+def _failed(flight: Flight, blame: Blame, now_s: float) -> None:
+    record = flight.record
+    if blame is Blame.RATE:
+        record.outcomes.rate_limited(now_s)
+    elif blame is not Blame.NONE:
+        record.outcomes.failure(now_s)
+    if blame is Blame.SLOW and flight.first_content_s is None:
+        record.saw_waiting(flight, now_s)
+
+
+def _place(endpoint: Endpoint) -> tuple[object, ...]:
+    return endpoint.base_url, endpoint.model, endpoint.region, endpoint.profile.dialect

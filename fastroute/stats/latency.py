@@ -1,0 +1,238 @@
+"""How long first content takes, given the size of the prompt.
+
+Theory of operation. Predicted TTFT = scale x (1 + k x input tokens) / (1 + k x usual input tokens). What the tail table
+sees is the ratio observed / predicted, so that one distribution serves prompts of every size.
+- *Scale* follows observations by clipped log-steps of 2 % a sample. It has a long-run twin ten times slower, and reads long
+  + (short - long) x 2^(-age / half-life): without samples a bad spell fades and an endpoint is not exiled by it.
+- *Warm-up*: with few samples the scale is the lower median of the prior and everything seen, so one straggler says nothing
+  and two slow answers say it all. Ratios seen so far are computed again each time the scale jumps.
+- *Slope* k is fitted by least squares only after 100 samples whose sizes spread four-fold; before that it is 0.
+- A request still waiting when its patience ends, or given up, is a *bound*: TTFT exceeds what was waited. Its real value,
+  should it come, takes the bound's place; one request never counts twice.
+
+What can go wrong. A shift in prompt sizes before the slope is known looks like a slowdown. A bound shorter than the
+prediction says nothing about the scale and is kept out of it.
+
+Source: selection notes 2.1, 2.2 and pitfalls 7, 10, 36; the lower median is ours.
+"""
+
+import math
+
+import msgspec
+
+from fastroute.core.types import TailTable
+from fastroute.stats import priors
+from fastroute.stats.window import Window
+
+GAIN = 0.02
+LONG_GAIN = 0.002
+CLIP = 0.7  # log units
+SCALE_HALF_LIFE_S = 60.0
+FASTEST_S, SLOWEST_S = 1e-4, 3600.0
+WARM_SAMPLES = 8
+WARM_ENTRIES = 32
+FIT_SAMPLES = 100
+FIT_EVERY = 20
+FIT_SPREAD = 0.5  # standard deviation of log sizes: the 90th percentile is about four times the 10th
+FIT_MEMORY = 1.0 - 1.0 / 300.0
+
+
+def seconds(value_s: float) -> float:
+    """A measured duration, clamped to what durations can be. NaN counts as the longest."""
+    return min(max(value_s, FASTEST_S), SLOWEST_S) if not math.isnan(value_s) else SLOWEST_S
+
+
+class Scale:
+    """A positive quantity that drifts, followed in log units, with a long-run twin that it returns to when unobserved."""
+
+    __slots__ = ("_half_life_s", "_long", "_seen_s", "_short", "n")
+
+    def __init__(self, prior: float, half_life_s: float) -> None:
+        self._short = self._long = math.log(prior)
+        self._half_life_s = half_life_s
+        self._seen_s = 0.0
+        self.n = 0
+
+    def value(self, now_s: float) -> float:
+        return math.exp(self._log_now(now_s))
+
+    def long_run(self) -> float:
+        return math.exp(self._long)
+
+    def put(self, value: float, n: int, now_s: float) -> None:
+        """Sets both twins, as `n` samples would have."""
+        self._short = self._long = math.log(value)
+        self.n, self._seen_s = n, now_s
+
+    def step(self, value: float, now_s: float) -> None:
+        """One observation."""
+        self._short, self._seen_s = self._log_now(now_s), now_s
+        self.n += 1
+        seen = math.log(value)
+        self._short += max(GAIN, 1.0 / self.n) * _clipped(seen - self._short)
+        self._long += max(LONG_GAIN, 1.0 / self.n) * _clipped(seen - self._long)
+
+    def stretch(self, factor: float) -> None:
+        """Changes the unit of measurement."""
+        self._short += math.log(factor)
+        self._long += math.log(factor)
+
+    def recover(self, long_run: float) -> None:
+        """Back to a long-run value remembered from better days."""
+        self._short = self._long = math.log(long_run)
+
+    def _log_now(self, now_s: float) -> float:
+        age_s = max(0.0, now_s - self._seen_s)
+        return self._long + (self._short - self._long) * math.exp2(-age_s / self._half_life_s)
+
+
+def _clipped(step: float) -> float:
+    return min(max(step, -CLIP), CLIP)
+
+
+class SizeSlope:
+    """How TTFT grows with the prompt, relative to a prompt of `usual` tokens."""
+
+    __slots__ = ("_log", "_log2", "_n", "_weight", "_x", "_xx", "_xy", "_y", "per_token", "usual")
+
+    def __init__(self) -> None:
+        self.per_token, self.usual = 0.0, 0.0
+        self._n = 0
+        self._weight = self._x = self._y = self._xx = self._xy = self._log = self._log2 = 0.0
+
+    def shape(self, input_tokens: float) -> float:
+        """1.0 for the usual prompt."""
+        return (1.0 + self.per_token * input_tokens) / (1.0 + self.per_token * self.usual)
+
+    def observe(self, input_tokens: int, ratio: float) -> float | None:
+        """One sample's observed / predicted. Gives the factor by which the unit of `shape` changed, when it did."""
+        x, y = float(input_tokens), self.shape(input_tokens) * min(max(ratio, 0.2), 4.0)
+        log = math.log(max(1.0, x))
+        self._n += 1
+        self._weight = self._weight * FIT_MEMORY + 1.0
+        self._x, self._y = self._x * FIT_MEMORY + x, self._y * FIT_MEMORY + y
+        self._xx, self._xy = self._xx * FIT_MEMORY + x * x, self._xy * FIT_MEMORY + x * y
+        self._log, self._log2 = self._log * FIT_MEMORY + log, self._log2 * FIT_MEMORY + log * log
+        due = self._n >= FIT_SAMPLES and self._n % FIT_EVERY == 0
+        return self._fit() if due and self._spread() >= FIT_SPREAD else None
+
+    def _spread(self) -> float:
+        mean = self._log / self._weight
+        return math.sqrt(max(0.0, self._log2 / self._weight - mean * mean))
+
+    def _fit(self) -> float:
+        w, x, y = self._weight, self._x / self._weight, self._y / self._weight
+        slope = max(0.0, (self._xy / w - x * y) / max(1e-9, self._xx / w - x * x))
+        start = max(0.05 * y, y - slope * x)
+        factor = self.shape(x)
+        self.per_token, self.usual = slope / start, x
+        return factor
+
+
+class Bound(msgspec.Struct):
+    """A TTFT known only to exceed `value_s`; kept by whoever waits, so that the whole value can replace it."""
+
+    value_s: float
+    ratio: float
+    at_s: float
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """What a warm-up remembers of one request."""
+
+    value_s: float
+    at_s: float
+    bound: Bound | None = None
+
+
+class FirstContent:
+    """One endpoint's TTFT: prediction by size, and the distribution around it."""
+
+    def __init__(self, prior_s: float | None) -> None:
+        self._prior_s = seconds(priors.TTFT_S if prior_s is None else prior_s)
+        self._scale = Scale(self._prior_s, SCALE_HALF_LIFE_S)
+        self._slope = SizeSlope()
+        self._warm: list[_Entry] | None = []
+        self._marked: float | None = None
+        self.window = Window()
+        self.samples = 0
+
+    def predicted(self, now_s: float) -> tuple[float, float]:
+        """(base seconds, seconds per input token)."""
+        at_zero = self._scale.value(now_s) / (1.0 + self._slope.per_token * self._slope.usual)
+        return at_zero, at_zero * self._slope.per_token
+
+    def predicted_s(self, input_tokens: int, now_s: float) -> float:
+        return self._scale.value(now_s) * self._slope.shape(input_tokens)
+
+    def long_ratio(self, now_s: float) -> float:
+        """Long-run prediction / prediction."""
+        return self._scale.long_run() / self._scale.value(now_s)
+
+    def observe(self, value_s: float, input_tokens: int, now_s: float, bound: Bound | None = None) -> None:
+        """A whole TTFT. `bound`: what was noted while this same request was waiting."""
+        value_s = seconds(value_s)
+        if bound is not None:
+            self._retract(bound)
+        self.samples += 1
+        if self._warm is not None:
+            self._warm.append(_Entry(value_s, now_s))
+            self._warm_up(now_s)
+            return
+        ratio = value_s / self.predicted_s(input_tokens, now_s)
+        self.window.record(ratio, now_s)
+        self._scale.step(value_s / self._slope.shape(input_tokens), now_s)
+        factor = self._slope.observe(input_tokens, ratio)
+        if factor is not None:
+            self._scale.stretch(factor)
+
+    def exceeds(self, value_s: float, input_tokens: int, now_s: float, earlier: Bound | None = None) -> Bound:
+        """A request has waited so long without first content. `earlier`: the bound of this same request that it replaces."""
+        if earlier is not None:
+            self._retract(earlier)
+        value_s = seconds(value_s)
+        bound = Bound(value_s, value_s / self.predicted_s(input_tokens, now_s), now_s)
+        if self._warm is not None:
+            self._warm.append(_Entry(value_s, now_s, bound))
+            self._warm_up(now_s)
+        else:
+            self.window.record_censored(bound.ratio, now_s)
+        return bound
+
+    def mark(self) -> None:
+        """Remembers the long run as it is, before an episode of trouble."""
+        self._marked = self._scale.long_run()
+        self.window.mark()
+
+    def restore(self) -> None:
+        """The episode is over: what it taught is forgotten."""
+        if self._marked is not None and self._warm is None:
+            self._scale.recover(self._marked)
+            self.window.restore()
+        self._marked = None
+
+    def table(self, now_s: float) -> TailTable:
+        return self.window.table(now_s)
+
+    def _retract(self, bound: Bound) -> None:
+        if self._warm is not None:
+            self._warm = [e for e in self._warm if e.bound is not bound]
+        else:
+            self.window.retract_censored(bound.ratio, bound.at_s)
+
+    def _warm_up(self, now_s: float) -> None:
+        """Sets the scale from all that was seen, and the window from the ratios to it."""
+        assert self._warm is not None
+        told = [e.value_s for e in self._warm if e.bound is None or e.value_s > self._prior_s]
+        values = sorted([self._prior_s, *told])
+        scale = values[(len(values) - 1) // 2]
+        self._scale.put(scale, len(told), now_s)
+        self.window.clear()
+        for entry in self._warm:
+            if entry.bound is None:
+                self.window.record(entry.value_s / scale, entry.at_s)
+            else:
+                entry.bound.ratio = entry.value_s / scale
+                self.window.record_censored(entry.bound.ratio, entry.at_s)
+        if self.samples >= WARM_SAMPLES or len(self._warm) >= WARM_ENTRIES:
+            self._warm = None

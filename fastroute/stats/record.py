@@ -1,0 +1,133 @@
+"""All that is known about one endpoint, and the one attempt in flight as the statistics see it."""
+
+import msgspec
+
+from fastroute.core.types import Endpoint, TailTable
+from fastroute.stats.export import LatencyHistogram
+from fastroute.stats.latency import Bound, FirstContent
+from fastroute.stats.lengths import Lengths
+from fastroute.stats.outcomes import OutcomeRing
+from fastroute.stats.pace import Pace
+
+SCALARS_KEEP_S = 0.25
+
+
+class Flight:
+    """One attempt in flight. Made by `Scoreboard.begin`; it ends once, by `finish` or `abandon`."""
+
+    __slots__ = ("bound", "ended", "first_content_s", "input_tokens", "overdue", "patience_s", "record", "started_s", "stream")
+
+    def __init__(
+        self, record: "EndpointRecord", started_s: float, input_tokens: int, patience_s: float | None, stream: bool
+    ) -> None:
+        self.record = record
+        self.started_s = started_s
+        self.input_tokens = input_tokens
+        self.patience_s = patience_s
+        self.stream = stream
+        self.first_content_s: float | None = None
+        self.overdue = False
+        self.ended = False
+        self.bound: Bound | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's name."""
+        return self.record.endpoint.name
+
+
+class Scalars(msgspec.Struct, frozen=True):
+    """The numbers of a view that change slowly, computed once per change or quarter of a second."""
+
+    base_s: float
+    per_token_s: float
+    tpot_s: float
+    output_points: tuple[tuple[float, float], ...]
+    output_tokens: float
+    effective_n: float
+    long_ratio: float
+    rate_per_s: float
+
+
+class EndpointRecord:
+    """One endpoint's statistics. Touched by the loop's thread only; the scoreboard sees to that."""
+
+    def __init__(self, endpoint: Endpoint, pool: Lengths) -> None:
+        self.endpoint = endpoint
+        self.first = FirstContent(endpoint.prior_ttft_s)
+        self.pace = Pace(endpoint.prior_tpot_s)
+        self.lengths = Lengths(pool)
+        self.outcomes = OutcomeRing()
+        self.ttft_export, self.total_export = LatencyHistogram(), LatencyHistogram()
+        self.in_flight = 0
+        self.sampled_s: float | None = None
+        self.tail: TailTable = self.first.table(0.0)
+        self._scalars: Scalars | None = None
+        self._scalars_s = 0.0
+
+    def refresh(self, now_s: float) -> None:
+        """Makes the tail table anew where it has changed."""
+        if self.first.window.stale(now_s):
+            self.tail = self.first.table(now_s)
+
+    def scalars(self, now_s: float) -> Scalars:
+        if self._scalars is None or not 0.0 <= now_s - self._scalars_s < SCALARS_KEEP_S:
+            self._scalars, self._scalars_s = self._compute(now_s), now_s
+        return self._scalars
+
+    def saw_first_content(self, flight: Flight, now_s: float) -> None:
+        value_s = now_s - flight.started_s
+        self._sample_ttft(flight, value_s, now_s)
+
+    def saw_stream_end(self, flight: Flight, output_tokens: int | None, now_s: float) -> None:
+        """A stream ended well."""
+        self.total_export.record_s(now_s - flight.started_s)
+        self._sampled(now_s)
+        if output_tokens is None:
+            return
+        self.lengths.observe(output_tokens)
+        if flight.first_content_s is not None:
+            self.pace.observe_stream(now_s - flight.first_content_s, output_tokens, now_s)
+
+    def saw_whole(self, flight: Flight, output_tokens: int | None, now_s: float) -> None:
+        """A reply seen only as a whole ended well: infers its TTFT."""
+        total_s = max(0.0, now_s - flight.started_s)
+        self.total_export.record_s(total_s)
+        if output_tokens is not None:
+            self.lengths.observe(output_tokens)
+            self.pace.observe_whole(total_s, output_tokens, now_s)
+        tokens = output_tokens if output_tokens is not None else self.scalars(now_s).output_tokens
+        self._sample_ttft(flight, self.pace.split(total_s, tokens, now_s), now_s)
+
+    def saw_waiting(self, flight: Flight, now_s: float) -> None:
+        """No first content so far: a censored sample, in place of the one before."""
+        waited_s = now_s - flight.started_s
+        if not flight.stream:
+            waited_s = self.pace.split(waited_s, self.scalars(now_s).output_tokens, now_s)
+        flight.bound = self.first.exceeds(waited_s, flight.input_tokens, now_s, flight.bound)
+        self._sampled(now_s)
+
+    def _sample_ttft(self, flight: Flight, value_s: float, now_s: float) -> None:
+        self.first.observe(value_s, flight.input_tokens, now_s, flight.bound)
+        flight.bound = None
+        self.ttft_export.record_s(value_s)
+        self._sampled(now_s)
+
+    def _sampled(self, now_s: float) -> None:
+        self.sampled_s = now_s
+        self._scalars = None
+
+    def _compute(self, now_s: float) -> Scalars:
+        base_s, per_token_s = self.first.predicted(now_s)
+        points = self.lengths.points()
+        window = self.first.window
+        return Scalars(
+            base_s,
+            per_token_s,
+            self.pace.tpot_s(now_s),
+            points,
+            sum(tokens * weight for tokens, weight in points),
+            window.effective_n(now_s),
+            self.first.long_ratio(now_s),
+            window.rate.per_s(now_s),
+        )

@@ -1,0 +1,241 @@
+"""A rolling distribution of ratios (observed / predicted), as a survival table.
+
+Rules. Time comes in; nothing here reads a clock. A record costs one bisect and two additions; a table costs one pass over
+the buckets and is made on a tick, never on the request path. Everything kept is a sum of weights, so windows with the same
+landmark and half-lives can be merged by adding their arrays.
+
+Theory of operation. Forward decay: a sample at time t weighs 2^((t - landmark) / half_life), so old samples lose weight
+without being touched. Two horizons see every sample: a short one (30 s to 10 min, so that it holds about 43 samples at any
+rate up to one a second) and a long one (15 min or more). A request that was given up, or is still waiting when its
+objective passes, is a *censored* sample: its ratio is at least so much. Kaplan-Meier turns both kinds into survival. The
+long horizon leans on a prior worth 20 samples, the short one on the long one, worth 40.
+
+What can go wrong. Weights overflow after days: arrays are rescaled first. Values of 0, below the range, above it or
+infinite are clamped to the outer buckets; a NaN is no measurement and is dropped. Dropping censored samples would make slow
+endpoints look fast (selection notes, finding 4).
+
+Source: Cormode et al., "Forward Decay" (2009); Kaplan and Meier (1958); selection notes 2.2.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from fastroute.core.types import TailTable
+from fastroute.stats import priors
+
+BOUNDS: tuple[float, ...] = tuple(0.05 * 1.06**k for k in range(136))
+LAST = len(BOUNDS) - 1
+SHAPES: tuple[tuple[float, ...], ...] = tuple(priors.shape(BOUNDS, sigma) for sigma in priors.widths())
+UNTRIED = TailTable(BOUNDS, SHAPES[0])
+
+PRIOR_WEIGHT = 20.0
+LONG_WEIGHT = 40.0
+SHORT_HALF_LIFE_S = (30.0, 600.0)
+LONG_HALF_LIFE_S = 900.0
+LONG_TO_SHORT = 20.0
+RESCALE_EXPONENT = 30.0
+RATE_HALF_LIFE_S = 60.0
+
+
+def bucket(ratio: float) -> int:
+    """The index of the bucket that holds `ratio`, clamped to the range."""
+    return min(bisect_left(BOUNDS, ratio), LAST) if ratio > 0.0 else 0
+
+
+def survival(events: Sequence[float], censored: Sequence[float]) -> list[float]:
+    """Kaplan-Meier: P(ratio > BOUNDS[i]) for every i, from complete and censored weights. Flat where nothing is known."""
+    at_risk = sum(events) + sum(censored)
+    negligible = at_risk * 1e-12
+    alive, table = 1.0, []
+    for event, hidden in zip(events, censored, strict=True):
+        if event > 0.0 and at_risk > negligible:
+            alive *= max(0.0, 1.0 - event / at_risk)
+        table.append(alive)
+        at_risk -= event + hidden
+    return table
+
+
+class Horizon:
+    """Decayed bucket weights with one half-life. `events` and `censored` are additive across equal landmarks."""
+
+    __slots__ = ("censored", "events", "half_life_s", "landmark_s", "total")
+
+    def __init__(self, half_life_s: float) -> None:
+        self.half_life_s = half_life_s
+        self.landmark_s = 0.0
+        self.events = [0.0] * len(BOUNDS)
+        self.censored = [0.0] * len(BOUNDS)
+        self.total = 0.0
+
+    def weight(self, now_s: float) -> float:
+        """What a sample taken now weighs."""
+        if self.total == 0.0:
+            self.landmark_s = now_s
+        elif (now_s - self.landmark_s) / self.half_life_s > RESCALE_EXPONENT:
+            self.rescale(now_s)
+        return math.exp2(min((now_s - self.landmark_s) / self.half_life_s, RESCALE_EXPONENT))
+
+    def rescale(self, now_s: float) -> None:
+        """Moves the landmark to now. Nothing else changes."""
+        factor = math.exp2(min((self.landmark_s - now_s) / self.half_life_s, RESCALE_EXPONENT))
+        self.events = [w * factor for w in self.events]
+        self.censored = [w * factor for w in self.censored]
+        self.total *= factor
+        self.landmark_s = now_s
+
+    def stretch(self, half_life_s: float, now_s: float) -> None:
+        """Takes another half-life from now on."""
+        self.rescale(now_s)
+        self.half_life_s = half_life_s
+
+    def effective_n(self, now_s: float) -> float:
+        """How many samples taken now would weigh as much as all that is held."""
+        return self.total / self.weight(now_s) if self.total > 0.0 else 0.0
+
+    def add(self, array: list[float], i: int, amount: float) -> None:
+        array[i] += amount
+        self.total += amount
+
+    def take(self, array: list[float], i: int, amount: float) -> None:
+        """Undoes an `add`; never leaves a negative weight, whatever the rounding."""
+        amount = min(amount, array[i])
+        array[i] -= amount
+        self.total = max(0.0, self.total - amount)
+
+    def survival(self) -> list[float]:
+        return survival(self.events, self.censored)
+
+    def copy(self) -> "Horizon":
+        twin = Horizon(self.half_life_s)
+        twin.landmark_s, twin.total = self.landmark_s, self.total
+        twin.events, twin.censored = list(self.events), list(self.censored)
+        return twin
+
+
+class Rate:
+    """Samples per second, recently: a decayed count, corrected for the time before the first one."""
+
+    __slots__ = ("_at_s", "_count", "_since_s")
+
+    def __init__(self) -> None:
+        self._count, self._at_s, self._since_s = 0.0, 0.0, 0.0
+
+    def record(self, now_s: float) -> None:
+        if self._count == 0.0:
+            self._since_s = self._at_s = now_s
+        self._count = self._decayed(now_s) + 1.0
+        self._at_s = max(self._at_s, now_s)
+
+    def per_s(self, now_s: float) -> float:
+        """0.0 before the second sample: one instant has no rate."""
+        age_s = now_s - self._since_s
+        if self._count == 0.0 or age_s <= 0.0:
+            return 0.0
+        seen_s = RATE_HALF_LIFE_S / math.log(2) * (1.0 - math.exp2(-age_s / RATE_HALF_LIFE_S))
+        return max(0.0, self._decayed(now_s) - math.exp2(-age_s / RATE_HALF_LIFE_S)) / seen_s
+
+    def _decayed(self, now_s: float) -> float:
+        return self._count * math.exp2(-max(0.0, now_s - self._at_s) / RATE_HALF_LIFE_S)
+
+
+class Window:
+    """One endpoint's ratios over two horizons. Call `table` on a tick; it keeps the last one until something changed."""
+
+    def __init__(self) -> None:
+        self.short = Horizon(SHORT_HALF_LIFE_S[0])
+        self.long = Horizon(LONG_HALF_LIFE_S)
+        self.rate = Rate()
+        self.samples = 0  # complete ones, ever
+        self._marked: Horizon | None = None
+        self._table = UNTRIED
+        self._made_s: float | None = None
+
+    def record(self, ratio: float, now_s: float) -> None:
+        """A complete sample."""
+        if math.isnan(ratio):
+            return
+        i = bucket(ratio)
+        for horizon in (self.short, self.long):
+            weight = horizon.weight(now_s)
+            horizon.add(horizon.events, i, weight)
+        self.rate.record(now_s)
+        self.samples += 1
+        self._made_s = None
+
+    def record_censored(self, ratio: float, now_s: float) -> None:
+        """A sample known only to exceed `ratio`."""
+        if math.isnan(ratio):
+            return
+        i = bucket(ratio)
+        for horizon in (self.short, self.long):
+            weight = horizon.weight(now_s)
+            horizon.add(horizon.censored, i, weight)
+        self._made_s = None
+
+    def retract_censored(self, ratio: float, recorded_s: float) -> None:
+        """Takes back a censored sample, because its whole value has become known."""
+        if math.isnan(ratio):
+            return
+        i = bucket(ratio)
+        for horizon in (self.short, self.long):
+            weight = horizon.weight(recorded_s)
+            horizon.take(horizon.censored, i, weight)
+        self._made_s = None
+
+    def effective_n(self, now_s: float) -> float:
+        """Decayed samples behind the table: the short horizon's, and what the long one counts beside them."""
+        long_n = self.long.effective_n(now_s)
+        return self.short.effective_n(now_s) + LONG_WEIGHT * long_n / (long_n + PRIOR_WEIGHT)
+
+    def clear(self) -> None:
+        """Forgets every sample."""
+        self.short, self.long = Horizon(self.short.half_life_s), Horizon(self.long.half_life_s)
+        self.rate, self.samples = Rate(), 0
+        self._made_s = None
+
+    def mark(self) -> None:
+        """Remembers the long horizon as it is, before an episode of trouble fills it."""
+        self._marked = self.long.copy()
+
+    def restore(self) -> None:
+        """The episode is over: back to the marked long horizon, and an empty short one."""
+        if self._marked is not None:
+            self.long, self._marked = self._marked, None
+        self.short = Horizon(self.short.half_life_s)
+        self._made_s = None
+
+    def stale(self, now_s: float) -> bool:
+        """Whether `table` would give something else than last time: new samples, or old ones that have lost weight."""
+        if self._made_s is None:
+            return True
+        return self.short.total > 0.0 and now_s - self._made_s >= self.short.half_life_s / 4.0
+
+    def table(self, now_s: float) -> TailTable:
+        """The survival table as of now."""
+        if self.stale(now_s):
+            self._adapt(now_s)
+            self._table = TailTable(BOUNDS, tuple(self._blend(now_s)))
+            self._made_s = now_s
+        return self._table
+
+    def _blend(self, now_s: float) -> list[float]:
+        prior = SHAPES[min(self.samples, priors.KNOWN)]
+        n_long, n_short = self.long.effective_n(now_s), self.short.effective_n(now_s)
+        if n_long <= 0.0:
+            return list(prior)
+        a, b = n_long / (n_long + PRIOR_WEIGHT), PRIOR_WEIGHT / (n_long + PRIOR_WEIGHT)
+        long = [a * s + b * p for s, p in zip(self.long.survival(), prior, strict=True)]
+        if n_short <= 0.0:
+            return long
+        c, d = n_short / (n_short + LONG_WEIGHT), LONG_WEIGHT / (n_short + LONG_WEIGHT)
+        return [c * s + d * p for s, p in zip(self.short.survival(), long, strict=True)]
+
+    def _adapt(self, now_s: float) -> None:
+        """Fits the half-lives to the rate, with some play so that this is rare."""
+        rate = self.rate.per_s(now_s)
+        shortest, longest = SHORT_HALF_LIFE_S
+        wanted_s = min(max(30.0 / rate, shortest), longest) if rate > 0.0 else self.short.half_life_s
+        if not 0.75 <= wanted_s / self.short.half_life_s <= 1.33:
+            self.short.stretch(wanted_s, now_s)
+            self.long.stretch(max(LONG_HALF_LIFE_S, LONG_TO_SHORT * wanted_s), now_s)
