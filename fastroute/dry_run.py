@@ -1,6 +1,7 @@
 """`fastroute explain`: one request against a configuration, without sending it."""
 
 import random
+import sys
 from typing import Any
 
 from fastroute.app import catalog_of
@@ -39,10 +40,10 @@ def show(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table(title=f"route {report['route']}, about {report['input_tokens']} input tokens", title_justify="left")
-    for column in ("", "endpoint", "tier", "TTFT p50/p99 ms", "total p50/p99 ms", "P(miss)", "expected USD", "n", "breaker"):
-        table.add_column(column, justify="left" if column in ("", "endpoint", "breaker") else "right")
+    for column in ("", "endpoint", "tier", "TTFT p50 / p99 ms", "total p50 / p99 ms", "P(miss)", "USD", "n", "breaker"):
+        table.add_column(column, justify="left" if column in ("", "endpoint", "breaker") else "right", no_wrap=True)
     for c in report["candidates"]:
         cost = "unpriced" if c["expected_cost_usd"] is None else f"{c['expected_cost_usd']:.6f}"
         chosen = "->" if c["endpoint"] == report["chosen"] else ""

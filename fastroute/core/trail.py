@@ -12,7 +12,6 @@ from fastroute.core.failures import Failure, Fault
 from fastroute.core.money import Pusd, to_usd
 from fastroute.core.types import Candidate, ChatRequest, Decision, Objective, Outcome, Role, Usage
 
-
 _NO_VERDICT = (
     Failure.CLIENT_GONE,
     Failure.BAD_REQUEST,

@@ -28,6 +28,7 @@ Block = dict[str, Any]
 
 FILES_BETA = "files-api-2025-04-14"
 _DIALECTS = ("anthropic", "anthropic_messages")
+_OWN_BLOCKS = ("document", "search_result", "container_upload")  # clients of other APIs send these too, meaning Anthropic's
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _MAGIC = (("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp"))
 _NO_ARGUMENTS = msgspec.Raw(b"{}")
@@ -60,8 +61,8 @@ class BlockMaker:
                 return [self._tool_use(part, where)]
             case ToolResult():
                 return [self._tool_result(part, where)]
-            case Opaque(dialect=dialect, value=value) if dialect in _DIALECTS:
-                return [value]
+            case Opaque() if _is_own(part):
+                return [part.value]
             case _:
                 raise unsupported(where, f"Anthropic has no content block for {_named(part)}")
 
@@ -169,6 +170,11 @@ def _decoded(data: str, where: str) -> str:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise bad_request(where, f"'{where}' holds a text file that is not base64 of UTF-8 text") from error
+
+
+def _is_own(part: Opaque) -> bool:
+    kind = part.value.get("type")
+    return part.dialect in _DIALECTS or kind in _OWN_BLOCKS or (kind == "image" and "source" in part.value)
 
 
 def _named(part: Part) -> str:

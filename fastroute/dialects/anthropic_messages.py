@@ -34,6 +34,7 @@ class _Function(msgspec.Struct, frozen=True):
 
 
 class _NamedTool(msgspec.Struct, frozen=True):
+    type: str | None = None
     function: _Function = _Function()
 
 
@@ -56,6 +57,7 @@ class AnthropicDialect:
         """The body alone, with the list of what could not be said. Raises as `encode` does."""
         if request.api != _OPENAI:
             raise unsupported("api", f"requests of {request.api} clients cannot be put to {self.name}")
+        _refuse_tools(request)
         return messages_request(conversation(request), endpoint)
 
     def fault(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
@@ -87,11 +89,25 @@ def _headers(request: ChatRequest, endpoint: Endpoint, betas: tuple[str, ...]) -
     return checked_headers(headers)
 
 
-def _names_back(request: ChatRequest) -> dict[str, str]:
-    """Tool names that had to be changed on the way out -> the client's own."""
+def _tools(request: ChatRequest) -> list[_NamedTool]:
+    """The client's tools as far as they can be read; whoever translates them says what is wrong with the others."""
     raw = request.fields.get("tools")
     try:
-        tools = None if raw is None else _named_tools.decode(raw)
+        return [] if raw is None else _named_tools.decode(raw) or []
     except msgspec.DecodeError:
-        return {}
-    return renamed(tool.function.name for tool in tools or ())
+        return []
+
+
+def _refuse_tools(request: ChatRequest) -> None:
+    """Refuses tools Anthropic has no word for, and `functions`, whose clients would look for the calls elsewhere."""
+    for i, tool in enumerate(_tools(request)):
+        if tool.type not in (None, "function"):
+            raise unsupported(f"tools[{i}]", f"Anthropic has no tools of type {tool.type!r}")
+    functions = request.fields.get("functions")
+    if functions is not None and bytes(functions) not in (b"null", b"[]"):
+        raise unsupported("functions", "Anthropic's calls come as tool_calls: use tools instead of functions")
+
+
+def _names_back(request: ChatRequest) -> dict[str, str]:
+    """Tool names that had to be changed on the way out -> the client's own."""
+    return renamed(tool.function.name for tool in _tools(request))

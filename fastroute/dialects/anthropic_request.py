@@ -22,7 +22,7 @@ from fastroute.dialects._faults import bad_request, unsupported
 from fastroute.dialects.anthropic_models import Traits, traits
 from fastroute.dialects.anthropic_names import tool_name
 from fastroute.dialects.anthropic_schema import structured_schema
-from fastroute.dialects.anthropic_thinking import Plan, plan
+from fastroute.dialects.anthropic_thinking import Plan, plan, with_reasoning
 from fastroute.dialects.anthropic_turns import Script, limit_cache_marks, markable, script, shortest, system_text
 from fastroute.dialects.canonical import Conversation, Tool
 
@@ -54,6 +54,7 @@ def messages_body(conversation: Conversation, endpoint: Endpoint) -> bytes:
 
 def messages_request(conversation: Conversation, endpoint: Endpoint) -> MessagesRequest:
     """The conversation for the endpoint's model. Raises `FaultError` (UNSUPPORTED, BAD_REQUEST) naming the client's field."""
+    conversation = with_reasoning(conversation)
     _refuse(conversation)
     known, said = traits(endpoint.model), script(conversation.turns)
     dropped = said.dropped

@@ -39,6 +39,24 @@ class Plan(msgspec.Struct):
         return self.thinking is not None and self.thinking.get("type") in ("enabled", "adaptive")
 
 
+def with_reasoning(asked: Conversation) -> Conversation:
+    """The conversation with OpenRouter's `reasoning` member, where the client used that, read as effort or budget."""
+    raw = asked.extras.get("reasoning")
+    given = None if raw is None else msgspec.json.decode(raw)
+    if not isinstance(given, dict) or asked.reasoning_effort is not None or asked.thinking is not None:
+        return asked
+    budget, effort = given.get("max_tokens"), given.get("effort")
+    extras = {name: value for name, value in asked.extras.items() if name != "reasoning"}
+    if given.get("enabled") is False:
+        return msgspec.structs.replace(asked, reasoning_effort="none", extras=extras)
+    if isinstance(budget, int) and budget > 0:
+        thinking = {"type": "enabled", "budget_tokens": max(MIN_BUDGET_TOKENS, budget)}
+        return msgspec.structs.replace(asked, thinking=thinking, extras=extras)
+    if isinstance(effort, str) or given.get("enabled"):
+        return msgspec.structs.replace(asked, reasoning_effort=effort or "medium", extras=extras)
+    return asked
+
+
 def plan(asked: Conversation, endpoint: Endpoint, known: Traits, may_budget: bool) -> Plan:
     """The thinking settings and `max_tokens`. `may_budget`: thinking by budget is allowed at this point of the conversation.
 

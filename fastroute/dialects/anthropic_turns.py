@@ -14,7 +14,7 @@ import msgspec
 
 from fastroute.dialects._faults import bad_request, unsupported
 from fastroute.dialects.anthropic_blocks import Block, BlockMaker, plain
-from fastroute.dialects.canonical import Refusal, Text, ToolCall, Turn
+from fastroute.dialects.canonical import Refusal, Text, Thinking, ToolCall, ToolResult, Turn
 
 MAX_CACHE_MARKS = 4
 _THINKING = ("thinking", "redacted_thinking")
@@ -52,14 +52,15 @@ class Script(msgspec.Struct):
 def script(turns: Sequence[Turn]) -> Script:
     """The turns in Anthropic's order. Raises `FaultError` naming the message."""
     out = Script([], [], set(), [])
-    maker = BlockMaker(out.dropped)
-    for i, turn in enumerate(turns):
+    maker, i = BlockMaker(out.dropped), 0
+    for turn in turns:
         if turn.name:
             out.dropped.append("messages[].name")
         if turn.role == "system":
             out.system += _system(turn, maker, i)
         else:
             _add(out.messages, turn.role, _content(turn, maker, i))
+        i += len(turn.parts) if _only_results(turn) else 1
     out.betas = maker.betas
     if not out.messages:
         # Nothing but instructions is a proper OpenAI request; Anthropic wants a user to speak first.
@@ -116,14 +117,24 @@ def _system(turn: Turn, maker: BlockMaker, i: int) -> list[Block]:
     return _content(turn, maker, i)
 
 
+def _only_results(turn: Turn) -> bool:
+    """A turn of nothing but results stands for as many messages of an OpenAI client."""
+    return bool(turn.parts) and all(isinstance(part, ToolResult) for part in turn.parts)
+
+
 def _content(turn: Turn, maker: BlockMaker, i: int) -> list[Block]:
+    """The turn's blocks. `i`: its (first) message in the client's request, to name in faults."""
     blocks: list[Block] = []
-    calls = 0
+    said = calls = 0
     for j, part in enumerate(turn.parts):
-        where = f"messages[{i}].content[{j}]"
+        where = f"messages[{i}].content[{said}]"
         if isinstance(part, ToolCall):
             where = f"messages[{i}].tool_calls[{calls}].function.arguments"
             calls += 1
+        elif isinstance(part, ToolResult):
+            where = f"messages[{i + j}].content"
+        elif not isinstance(part, Thinking):
+            said += 1
         blocks += maker.blocks(part, where)
     return blocks
 

@@ -13,6 +13,7 @@ from fastroute.dialects.canonical import (
     Ended,
     Event,
     Failed,
+    Finished,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -87,6 +88,8 @@ class Bridge:
             if isinstance(event, CONTENT_EVENTS):
                 self.content_started = True
                 self.output_tokens_seen += 1
+            elif isinstance(event, Finished):
+                self.content_started = True  # an empty answer is an answer
             elif isinstance(event, UsageSeen):
                 self.usage = event.usage
             elif isinstance(event, Ended):

@@ -1,8 +1,8 @@
 """Tool calls as OpenAI-style providers send them, mended: one index and one unique id per call, arguments that are JSON.
 
-Rules. Calls of a choice are numbered from 0 in order of appearance. Each has a non-empty id that no other call of the reply
-has; a missing, empty or repeated one is replaced by one derived from the request's id, so every replay gives the same. Id and
-name are sent once. Arguments are text; none at all becomes `{}` when the calls are complete.
+Rules. Calls of a choice are numbered from 0 in order of appearance. Each has a non-empty id that no other call of the choice
+has (OpenAI itself gives the same id in several choices); a missing, empty or repeated one is replaced by one derived from the
+request's id, so every replay gives the same. Id and name are sent once. Arguments are text; none at all becomes `{}` when the calls are complete.
 
 Theory of operation. What counts as "the same call" differs by provider. With an index: the same index, unless a new id and name,
 or a name after complete arguments, or a second entry in one delta, show a new call (providers that number every call 0).
@@ -10,6 +10,7 @@ Without an index: the same id; a new id or a name is a new call; neither continu
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -39,13 +40,15 @@ class _Call:
 
 
 class CallTable:
-    """The tool calls of one choice. `taken` holds the ids of the whole reply and is shared between its choices."""
+    """The tool calls of one choice. `numbered`: calls carry their number, as deltas must; those of a whole message need not."""
 
-    def __init__(self, request_id: str, choice: int, taken: set[str]) -> None:
+    def __init__(self, request_id: str, choice: int, numbered: bool = True) -> None:
         self._seed = f"{request_id}/{choice}/"
-        self._taken = taken
+        self._taken: set[str] = set()  # ids
+        self._numbered = numbered
         self._calls: list[_Call] = []
         self._by_index: dict[int, int] = {}
+        self._latest: dict[int, JsonDict] = {}  # entries of the last delta, by call
         self.called = False  # the client has something to run
 
     def continues(self, index: int, arguments: str) -> bool:
@@ -61,14 +64,16 @@ class CallTable:
     def mend(self, items: list[JsonDict]) -> bool:
         """Mends the entries of one delta (or message) in place; says whether anything changed."""
         changed = False
-        touched: set[int] = set()
+        touched: dict[int, JsonDict] = {}
+        self._latest = touched
         for item in items:
             number = self._number(item, touched)
-            touched.add(number)
+            touched.setdefault(number, item)
             new = number == len(self._calls)
             changed |= self._begin(item) if new else _continue(self._calls[number], item)
-            changed |= item.get("index") != number
-            item["index"] = number
+            if self._numbered and item.get("index") != number:
+                item["index"] = number
+                changed = True
             changed |= self._take_arguments(self._calls[number], item)
         return changed
 
@@ -80,14 +85,15 @@ class CallTable:
                 continue
             call.arguments.append("{}")
             changed = True
-            here = next((item for item in items if item.get("index") == number), None)
+            here = self._latest.get(number)
+            here = here if here in items else None
             if here is None:
                 items.append({"index": number, "function": {"arguments": "{}"}})
             else:
                 here["function"] = {**(here.get("function") or {}), "arguments": "{}"}
         return changed
 
-    def _number(self, item: JsonDict, touched: set[int]) -> int:
+    def _number(self, item: JsonDict, touched: Mapping[int, JsonDict]) -> int:
         """Which call the entry belongs to; one past the last for a new one."""
         new = len(self._calls)
         index, call_id, name = _index(item), item.get("id") or None, _name(item)
@@ -104,7 +110,7 @@ class CallTable:
             return new
         return new - 1
 
-    def _is_new(self, known: int, call_id: str | None, name: str | None, touched: set[int]) -> bool:
+    def _is_new(self, known: int, call_id: str | None, name: str | None, touched: Mapping[int, JsonDict]) -> bool:
         if not name:
             return False
         call = self._calls[known]

@@ -107,7 +107,7 @@ def _decoded(body: bytes) -> tuple[_Head, dict[str, Raw]]:
             body.decode()
         return _head.decode(body), _fields.decode(body)
     except msgspec.ValidationError as e:
-        raise _invalid(str(e)) from None
+        raise invalid_body(str(e)) from None
     except UnicodeDecodeError as e:
         raise _refusal(f"the body is not UTF-8: byte {e.start} is {body[e.start]:#04x}", None, "invalid_json") from None
     except msgspec.DecodeError as e:
@@ -120,7 +120,7 @@ def _refusal(message: str, param: str | None, code: str) -> FaultError:
     return FaultError(Fault(Failure.BAD_REQUEST, message, type="invalid_request_error", param=param, code=code))
 
 
-def _invalid(said: str) -> FaultError:
+def invalid_body(said: str) -> FaultError:
     """msgspec's words (`Expected `str`, got `int` - at `$.model``) as ours, with the member named."""
     complaint, _, where = said.partition(" - at `$")
     path = where.rstrip("`").lstrip(".")

@@ -18,7 +18,7 @@ import msgspec
 
 from fastroute.core.failures import Failure, Fault, classify
 from fastroute.core.types import Usage
-from fastroute.dialects.openai_usage import openai_usage
+from fastroute.dialects.openai_usage import partial_usage
 
 MAX_TEXT = 2048
 MAX_RETRY_S = 120.0
@@ -131,7 +131,7 @@ def error_object(fault: Fault) -> dict[str, Any]:
 
 def error_event(fault: Fault, usage: Usage | None) -> bytes:
     """The event that ends a stream which cannot go on: the error, and the usage known so far. No [DONE] follows."""
-    error = error_object(fault) | {"usage": None if usage is None else openai_usage(usage)}
+    error = error_object(fault) | {"usage": None if usage is None else partial_usage(usage)}
     return b"data: " + msgspec.json.encode({"error": error}) + b"\n\n"
 
 

@@ -6,7 +6,6 @@ Source: wire notes 3.3; the providers' API references (August 2026).
 from fastroute.core.failures import Failure
 from fastroute.dialects.canonical import FinishReason
 
-STANDARD = frozenset({"stop", "length", "tool_calls", "content_filter"})
 LEGACY_CALL = "function_call"
 
 _WORDS: dict[str, FinishReason] = {

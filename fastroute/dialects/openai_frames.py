@@ -3,7 +3,7 @@
 Rules. Members nobody looks at stay as the provider wrote them, digit for digit. A chunk without a change is sent as it came.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -61,7 +61,7 @@ class PlainChunk(msgspec.Struct, gc=False):
     id: str
     created: int
     model: str
-    object: str
+    object: Literal["chat.completion.chunk"]
     choices: list[PlainChoice]
     usage: None = None
     error: None = None
@@ -154,7 +154,7 @@ class Frame:
                 self.set(name, getattr(head, name))
             elif not is_empty(self.members[name]):
                 setattr(head, name, self.members[name])
-        if is_empty(self.members.get("object", NULL)):
+        if bytes(self.members.get("object", NULL)) != bytes(CHUNK_OBJECT):
             self.set("object", CHUNK_OBJECT)
 
     def render(self) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 from fastroute.core.failures import Failure, Fault
 from fastroute.dialects.openai_calls import CallTable
 from fastroute.dialects.openai_faults import embedded_fault
-from fastroute.dialects.openai_finish import LEGACY_CALL, STANDARD, finish_reason
+from fastroute.dialects.openai_finish import LEGACY_CALL, finish_reason
 from fastroute.dialects.openai_frames import NULL, ChoiceFrame, Members, is_empty, is_null
 
 _CONTENT = (
@@ -33,8 +33,8 @@ _SAFE_WITHOUT_ARGUMENTS = ("tool_calls", "stop", LEGACY_CALL)
 class ChoiceState:
     """What one choice has sent so far."""
 
-    def __init__(self, request_id: str, index: int, taken: set[str]) -> None:
-        self.calls = CallTable(request_id, index, taken)
+    def __init__(self, request_id: str, index: int, whole: bool = False) -> None:
+        self.calls = CallTable(request_id, index, numbered=not whole)
         self.role_sent = False
         self.finished = False
         self.legacy_call = False  # it speaks of `function_call`, as its client asked
@@ -104,10 +104,6 @@ def mend_content(choice: ChoiceFrame) -> None:
         choice.set_delta("reasoning_content", first + "".join(thoughts))
     if others:
         choice.set_delta("content_parts", others)
-
-
-def standard_finish(raw: str) -> bool:
-    return raw in STANDARD
 
 
 def _split(parts: list[Any]) -> tuple[list[str], list[str], list[Any]]:

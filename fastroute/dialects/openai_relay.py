@@ -2,7 +2,8 @@
 
 Rules. A frame without a fault in it leaves byte for byte. In order, the client gets: chunks; one finish reason per choice; one
 usage chunk with `choices: []`, if it asked; [DONE]. Comments are dropped. An error inside the stream is a fault, and so is an
-end before every choice has finished: a finish reason is never made up. A missing [DONE] after that is not an early end.
+end before every choice has finished: a finish reason is never made up. A missing [DONE] after that is not an early end. Only where
+[DONE] came, and a finish reason for some choices (LiteLLM gives one for all), are the others taken to have finished too.
 
 Theory of operation. A chunk in the middle of an answer decodes into `PlainChunk` and is sent on as it came; that is nearly all
 of them. Whatever that type refuses is opened as a `Frame` of raw members, mended, and rendered again only if changed. A frame
@@ -22,9 +23,20 @@ from fastroute.core.types import ChatRequest, Endpoint, Usage
 from fastroute.dialects._sse import MAX_EVENT_BYTES, SseEvent, SseParser
 from fastroute.dialects.bridge import TRUNCATED
 from fastroute.dialects.openai_faults import embedded_fault, error_event
-from fastroute.dialects.openai_frames import ChoiceFrame, Frame, Head, PlainChunk, Raw, encode, event, is_null, plain_chunk
+from fastroute.dialects.openai_frames import (
+    CHUNK_OBJECT,
+    ChoiceFrame,
+    Frame,
+    Head,
+    PlainChunk,
+    Raw,
+    encode,
+    event,
+    is_null,
+    plain_chunk,
+)
 from fastroute.dialects.openai_mend import ChoiceState, has_content
-from fastroute.dialects.openai_usage import latest, mended_usage, read_usage
+from fastroute.dialects.openai_usage import latest, mended_usage, read_usage, so_far
 from fastroute.dialects.openai_whole import whole_as_chunks, whole_reply
 
 DONE = b"data: [DONE]\n\n"
@@ -49,7 +61,6 @@ class OpenAIRelay:
         self._parser = SseParser()
         self._head = Head(Raw(encode(f"chatcmpl-{request.id}")), Raw(encode(created_s)), Raw(encode(endpoint.model)))
         self._choices: dict[int, ChoiceState] = {}
-        self._call_ids: set[str] = set()
         self._held: Frame | None = None  # a frame with a finish reason, until the next frame shows that it was one
         self._usage_frame: Frame | None = None  # the latest report, for the client
         self._tail: list[bytes] = []  # chunks that came after a pure usage chunk
@@ -83,7 +94,7 @@ class OpenAIRelay:
         return reply.body
 
     def interrupted(self, fault: Fault) -> bytes:
-        return error_event(fault, self.usage)
+        return error_event(fault, so_far(self.usage, self.output_tokens_seen))
 
     # --- events --------------------------------------------------------------------------------------------------
 
@@ -120,7 +131,7 @@ class OpenAIRelay:
 
     def _is_plain(self, chunk: PlainChunk) -> bool:
         """Takes note of a chunk that needs no mend; anything not clearly so is left to `_mend`."""
-        if len(chunk.choices) != 1 or not chunk.object:
+        if len(chunk.choices) != 1:
             return False
         choice = chunk.choices[0]
         state, delta = self._choices.get(choice.index), choice.delta
@@ -166,7 +177,7 @@ class OpenAIRelay:
         """Mends one choice and takes note of it; says whether the client should see it."""
         state = self._choices.get(choice.index)
         if state is None:
-            state = self._choices[choice.index] = ChoiceState(self._request.id, choice.index, self._call_ids)
+            state = self._choices[choice.index] = ChoiceState(self._request.id, choice.index)
         self.fault = state.mend(choice)
         if self.fault is not None:
             return False
@@ -238,16 +249,23 @@ class OpenAIRelay:
 
     def _close(self, done: bool) -> bytes:
         """The stream is over, by [DONE] or without it: the last bytes, or a fault where an answer is unfinished."""
-        finished = sum(state.finished for state in self._choices.values())
-        expected = len(self._choices) if done else max(len(self._choices), self._request.choices)
-        if finished == 0 or finished < expected:
+        open_choices = [index for index, state in self._choices.items() if not state.finished]
+        finished = len(self._choices) - len(open_choices)
+        if finished == 0 or (not done and (open_choices or finished < self._request.choices)):
             self.fault = TRUNCATED
             return b""
         self.finished = True
-        out = [b"" if self._held is None else self._held.render()]
+        out = [b"" if self._held is None else self._held.render(), *(self._finish(index) for index in open_choices)]
         if self._request.include_usage and self._usage_frame is not None:
             out.append(self._usage_frame.render())
         return b"".join([*out, *self._tail, DONE])
+
+    def _finish(self, index: int) -> bytes:
+        """The finish of a choice whose provider ended the reply properly but gave one finish reason for all choices."""
+        reason = "tool_calls" if self._choices[index].calls.called else "stop"
+        choice = {"index": index, "delta": {}, "finish_reason": reason}
+        head = msgspec.structs.asdict(self._head)
+        return event(encode({**head, "object": CHUNK_OBJECT, "choices": [choice]}))
 
     # --- replies that are no stream ------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ Source: wire notes 3.4; vercel/ai#12425 (xAI).
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from fastroute.core.types import Usage
 
 _CACHED_NAMES = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
@@ -57,6 +59,23 @@ def latest(old: Usage | None, new: Usage) -> Usage:
         cache_write_tokens=_either(new.cache_write_tokens, old.cache_write_tokens),
         reasoning_tokens=_either(new.reasoning_tokens, old.reasoning_tokens),
     )
+
+
+def so_far(usage: Usage | None, output_tokens_seen: int) -> Usage | None:
+    """Usage of a reply that was cut: what was reported, but at least the output that came; None where nothing did."""
+    reported = usage or Usage()
+    output_tokens = max(reported.output_tokens or 0, output_tokens_seen)
+    if usage is None and not output_tokens:
+        return None
+    return msgspec.structs.replace(reported, output_tokens=output_tokens, estimated=True)
+
+
+def partial_usage(usage: Usage) -> dict[str, Any]:
+    """`usage` of a cut reply as an OpenAI usage object; a prompt nobody counted is left out."""
+    out = openai_usage(usage) | {"estimated": usage.estimated}
+    if usage.input_tokens is None:
+        del out["prompt_tokens"], out["total_tokens"]
+    return out
 
 
 def openai_usage(usage: Usage) -> dict[str, Any]:

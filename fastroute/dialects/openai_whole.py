@@ -56,10 +56,9 @@ def _reply(body: bytes, request_id: str, head: Head, reasoning_in_output: bool) 
     choices = [] if is_null(raw_choices) else msgspec.json.decode(raw_choices or b"[]", type=list[Members])
     if not choices or not is_null(members.get("error")):
         return WholeReply(fault=_no_answer(members, body))
-    taken: set[str] = set()
     frames = [_as_frame(choice) for choice in choices]
     for frame in frames:
-        fault = _mend(frame, ChoiceState(request_id, frame.index, taken))
+        fault = _mend(frame, ChoiceState(request_id, frame.index, whole=True))
         if fault is not None:
             return WholeReply(fault=fault)
     raw_usage = members.get("usage")
@@ -93,23 +92,12 @@ def _as_choice(frame: ChoiceFrame) -> Members:
 
 
 def _mend(frame: ChoiceFrame, state: ChoiceState) -> Fault | None:
-    plain = frame.delta.get("tool_calls")
-    unnumbered = plain is not None and b'"index"' not in bytes(plain)
     fault = state.mend(frame)
     if fault is None and frame.finish() is None:  # complete by its framing, whatever the provider forgot to say
         frame.set("finish_reason", "tool_calls" if state.calls.called else "stop")
     if "role" not in frame.delta:
         frame.set_delta("role", "assistant")
-    if unnumbered and frame.changed and "tool_calls" in frame.delta:
-        _drop_numbers(frame)
     return fault
-
-
-def _drop_numbers(frame: ChoiceFrame) -> None:
-    """Whole messages have no call numbers unless the provider wrote them."""
-    calls = msgspec.json.decode(frame.delta["tool_calls"])
-    if isinstance(calls, list):
-        frame.set_delta("tool_calls", [{k: v for k, v in call.items() if k != "index"} for call in calls])
 
 
 def _complete(members: Members, head: Head) -> bool:

@@ -33,7 +33,7 @@ class Chooser:
         panic = not self._admission.any_open(x.route, self._clock.now_s())
         tiers = [x.untried(tier) for tier in x.route.tiers]
         decisions = self._decide(x, tiers, panic)
-        start = climbing.start_tier(decisions)
+        start = climbing.start_tier(decisions, x.objective.target)
         x.trail.decisions.extend(decisions)
         if start < 0:
             return self._repeat(x)

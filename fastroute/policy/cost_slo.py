@@ -13,10 +13,10 @@ Theory of operation. Every usable endpoint gets a score in pico-dollars; the low
 - *next* is the best other candidate: a failed attempt goes there. An error costs time even where the next one is quick.
 
 Scores within 2 % are a tie: least in flight, then chance. Then three exceptions, in this order:
+- *Infeasible*: where every P(miss) is 0.5 or more, `on_infeasible` decides.
 - *Cold start*: a best candidate with fewer than 5 TTFT samples may hold 2 x 2^samples in flight; beyond, the next one is
   taken, whatever its own samples. Not so where the next one is as cold and the best one is expected to meet the objective
   even so: then spilling buys no safety.
-- *Infeasible*: where every P(miss) is 0.5 or more, `on_infeasible` decides.
 - *Probe*: a cheaper endpoint that nobody has measured for 20 s gets this request with a small chance, so that its recovery
   is found. It is judged by its long-run prediction, and ranked with the P(miss) that the promise allows, so that it is not
   passed over again. Probes stay near 2 % of requests; one that the long run speaks against is tried far more rarely.

@@ -28,6 +28,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*BUILT_IN, *(e.name for e in entry_points(group=GROUP))}))
 
 
+def strategies() -> dict[str, Strategy]:
+    """Every strategy, by name."""
+    return {name: strategy(name) for name in names()}
+
+
 def strategy(name: str) -> Strategy:
     """The strategy of that name. Raises `UnknownStrategy`; whatever a third party's module raises passes through."""
     if name in BUILT_IN:

@@ -38,13 +38,19 @@ def first_content_timeout_s(
         return min(route.first_content_timeout_s, left_s)
     if not others or attempts_left <= 0:
         return left_s
-    next_s = min(quantile_s(other, 0.9, request) for other in others) + HANDOVER_S
+    next_s = min(_needs_s(other, request, left_s) for other in others)
     if left_s - LEAST_S < next_s:
         return left_s
     patience_s = left_s - next_s
     if view.samples >= KNOWN_SAMPLES:
         patience_s = min(patience_s, max(FAR_LEAST_S, FAR_BEYOND * quantile_s(view, 0.99, request)))
     return max(LEAST_S, patience_s)
+
+
+def _needs_s(other: EndpointView, request: ChatRequest, left_s: float) -> float:
+    """What must be left for an endpoint to take over; half of all there is where nothing is known of it."""
+    needs_s = quantile_s(other, 0.9, request) + HANDOVER_S
+    return min(needs_s, left_s / 2) if other.samples == 0 else needs_s
 
 
 def quantile_s(view: EndpointView, q: float, request: ChatRequest) -> float:

@@ -1,1 +1,1 @@
-"""."""
+"""The two ports: data (client APIs, health) and admin (metrics, switches). aiohttp below its application layer."""

@@ -54,6 +54,8 @@ class Views(msgspec.Struct, frozen=True):
 
 
 class DataSettings(msgspec.Struct, frozen=True):
+    """Limits of the data port; `reuse_port` lets several processes share one port."""
+
     connection: ConnectionLimits = ConnectionLimits()
     body: BodyLimits = BodyLimits()
     backlog: int = 1024
@@ -61,6 +63,7 @@ class DataSettings(msgspec.Struct, frozen=True):
 
 
 def log_error(request_id: str, error: BaseException) -> None:
+    """Logs what hit the outer wall, with its traceback."""
     log.error("request %s failed unexpectedly", request_id, exc_info=error)
 
 

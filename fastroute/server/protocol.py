@@ -1,11 +1,12 @@
 """The HTTP side of a port: aiohttp's parser and connection, with our limits and our error shape.
 
 Rules. A client that sends half a request head, or nothing, is cut off after a few seconds; so is one that idles too long
-between requests. What the parser refuses is answered in OpenAI's error shape, without a word of what was received, and
-the connection ends: after a parse error nobody can say where the next request starts.
+between requests, or does not read its answer. What the parser refuses is answered in OpenAI's error shape, without a word
+of what was received, and the connection ends: after a parse error nobody can say where the next request starts.
 
 Theory of operation. `web.Server` makes one `Connection` per socket; aiohttp's own keep-alive timer closes idle ones. The
-head timer runs from the first byte of a head (or from the accept) until the head is complete.
+head timer runs from the first byte of a head (or from the accept) until the head is complete, the send timer while the
+socket's buffer is full.
 
 What can go wrong. aiohttp's C parser reports a broken chunk of a body that is being read as a new, broken message, and
 leaves the reader waiting: `_break_bodies` wakes it. This file leans on private names of aiohttp 3.14.
@@ -30,6 +31,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
 
     head_timeout_s: float = 5.0  # until a request's head is complete
     idle_timeout_s: float = 75.0  # between requests
+    send_timeout_s: float = 30.0  # for a client that does not read, until it takes some of what waits for it
     linger_s: float = 1.0  # how long an unread rest of a refused body is taken in, so that the answer arrives
     max_headers: int = 100
     max_line_bytes: int = 8190
@@ -56,7 +58,7 @@ class Listener(web.Server):
         self.empty.set()
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, self._limits.head_timeout_s, loop=self._loop, **self._kwargs)
+        return Connection(self, self._limits, loop=self._loop, **self._kwargs)
 
     def connection_made(self, connection: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(connection, transport)
@@ -89,12 +91,13 @@ class Listener(web.Server):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_head_timeout_s", "_head_timer")
+    __slots__ = ("_head_timer", "_limits", "_send_timer")
 
-    def __init__(self, server: web.Server, head_timeout_s: float, **options: Any) -> None:
+    def __init__(self, server: web.Server, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(server, **options)
-        self._head_timeout_s = head_timeout_s
+        self._limits = limits
         self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
@@ -107,7 +110,17 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
+        self._stop_send_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.transport is not None:
+            self._send_timer = self._loop.call_later(self._limits.send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_send_timer()
 
     def data_received(self, data: bytes) -> None:
         served = self._request_count
@@ -146,7 +159,12 @@ class Connection(RequestHandler):
                 body.set_exception(RequestPayloadError("the request body is malformed"))
 
     def _arm(self) -> None:
-        self._head_timer = self._loop.call_later(self._head_timeout_s, self._head_late)
+        self._head_timer = self._loop.call_later(self._limits.head_timeout_s, self._head_late)
+
+    def _stop_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
 
     def _disarm(self) -> None:
         if self._head_timer is not None:

@@ -1,8 +1,8 @@
 """An asyncio event loop on virtual time.
 
-Theory of operation. A selector loop asks its selector to wait until the next timer is due; this one's selector does not wait but moves
-the loop's clock there. Code that sleeps for an hour runs at once, in the same order as it would have. When nothing is
-scheduled and nothing is ready, real code would hang for ever: here that is an error.
+Theory of operation. A selector loop asks its selector to wait until the next timer is due; this one's selector does not
+wait but moves the loop's clock there. Code that sleeps for an hour runs at once, in the same order as it would have. When
+nothing is scheduled and nothing is ready, real code would hang for ever: here that is an error.
 """
 
 import asyncio

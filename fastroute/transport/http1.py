@@ -1,13 +1,13 @@
 """The lean upstream client: HTTP/1.1 over asyncio Protocols, parsed by httptools, one pool per origin.
 
-Rules. No time limit of its own: the engine's deadline cancels. A reply's connection goes back to the pool only when its body was read to
-the end, the peer allows it and nothing of our request is still unsent; in every other case the socket is closed at once, which is
-how a provider learns that we left. Nothing is sent twice: a kept connection that the peer had just closed is a RESET, and the
-engine decides who is asked next.
+Rules. No time limit of its own: the engine's deadline cancels. A reply's connection goes back to the pool only when its body
+was read to the end, the peer allows it and nothing of our request is still unsent; in every other case the socket is closed
+at once, which is how a provider learns that we left. Nothing is sent twice: a kept connection that the peer had just closed
+is a RESET, and the engine decides who is asked next.
 
-Theory of operation. `data_received` feeds the parser; the parser's callbacks fill `Reply`. `read` takes what is there, or waits on
-one future. When more than `HIGH_WATER_BYTES` lie unread, the socket is paused, so a slow client slows the provider and fills
-no memory. Interim replies (100, 103) are skipped. Heads are built once per (URL, headers) and kept.
+Theory of operation. `data_received` feeds the parser; the parser's callbacks fill `Reply`. `read` takes what is there, or
+waits on one future. When more than `HIGH_WATER_BYTES` lie unread, the socket is paused, so a slow client slows the
+provider and fills no memory. Interim replies (100, 103) are skipped. Heads are built once per (URL, headers) and kept.
 
 What can go wrong: refused, unresolvable or untrusted (CONNECT); closed before a complete reply (RESET); heads or
 encodings beyond reason (TOO_LARGE, MALFORMED). Proxies and odd TLS: `aiohttp_client.py`.
@@ -123,11 +123,16 @@ class Reply:
         self._wake()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._complete:  # a second reply in the same packet: the connection is out of step
+            return
         self._head_bytes += len(name) + len(value)
         if self._head_bytes <= MAX_HEAD_BYTES:
             self._raw.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._complete:
+            self._keep = False
+            return
         self.status = self._parser.get_status_code()
         if self._head_bytes > MAX_HEAD_BYTES:
             self._fail(Failure.TOO_LARGE, f"the provider's headers are larger than {MAX_HEAD_BYTES} bytes")
@@ -143,6 +148,8 @@ class Reply:
         self._head_done = True
 
     def on_body(self, data: bytes) -> None:
+        if self._complete:
+            return
         if self._inflate is not None:
             try:
                 data = self._inflate.decompress(data)

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from fastroute.core.types import ChatRequest, Endpoint, Profile
 from fastroute.dialects.anthropic_messages import AnthropicDialect
+from fastroute.dialects.openai_chat import OpenAIChatApi
 
 WIRE = Path(__file__).resolve().parents[3] / "shared" / "wire"
 DIALECT = AnthropicDialect(lambda: 1_700_000_000.0)
@@ -30,6 +30,7 @@ def named(*, of: str) -> list[str]:
     """Names of the recordings that some test is about."""
     kinds = {
         "stream": lambda r: "anthropic" in r["api"] and r["response"]["status"] == 200 and "sse" in r["response"],
+        "signed": lambda r: "signature_delta" in "".join(r["response"].get("sse", ())) and "anthropic" in r["api"],
         "whole": lambda r: r["api"] == "anthropic.messages" and r["response"]["status"] == 200 and "body" in r["response"],
         "error": lambda r: r["api"].startswith("anthropic.") and r["response"]["status"] != 200,
         "openai": lambda r: r["api"] == "openai.chat" and isinstance((r["request"] or {}).get("body"), dict),
@@ -48,10 +49,9 @@ def endpoint(model: str = "claude-sonnet-4-5") -> Endpoint:
     return Endpoint("claude", "anthropic", profile, "http://upstream", model, key="k")
 
 
-def chat(body: Json, *, usage: bool = True) -> ChatRequest:
-    fields = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in body.items()}
-    stream = bool(body.get("stream"))
-    return ChatRequest("r1", "openai_chat", str(body.get("model")), fields, 0.0, 100, stream, include_usage=stream and usage)
+def chat(body: Json) -> ChatRequest:
+    """The body as an OpenAI client's request. Raises `FaultError` where the client API refuses it."""
+    return OpenAIChatApi().decode(json.dumps(body).encode(), "r1", 0.0)
 
 
 def asking(name: str, *, stream: bool, usage: bool = True) -> ChatRequest:
@@ -59,7 +59,8 @@ def asking(name: str, *, stream: bool, usage: bool = True) -> ChatRequest:
     recorded = (recordings()[name]["request"] or {}).get("body") or {}
     tools = [{"type": "function", "function": {"name": t["name"]}} for t in recorded.get("tools", []) if "input_schema" in t]
     body: Json = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
-    return chat(body | ({"tools": tools} if tools else {}), usage=usage)
+    options: Json = {"stream_options": {"include_usage": True}} if stream and usage else {}
+    return chat(body | options | ({"tools": tools} if tools else {}))
 
 
 # --- what the recording says, read plainly ----------------------------------------------------------------------------

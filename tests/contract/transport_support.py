@@ -14,6 +14,7 @@ from fastroute.core.types import UpstreamRequest
 SECRET = "sk-secret-123"
 SOON_S = 2.0
 
+
 class Peer:
     """The provider's end of one connection."""
 
@@ -149,5 +150,3 @@ def answering(body: bytes = b'{"ok":true}', headers: str = "", status: str = "20
             peer.whole(body, status, headers)
 
     return script
-
-

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from data_support import BODY, Client, FakeRouter, Response, Wire, serving
+from data_support import BODY, Client, FakeRouter, Response, Wire, serving, trail_for
 
+from fastroute.core.ports import ClientGone, ReplyPort
+from fastroute.core.types import ChatRequest
 from fastroute.server.body import BodyLimits
 from fastroute.server.data import DataSettings
 from fastroute.server.protocol import ConnectionLimits
 
 QUICK = DataSettings(
-    ConnectionLimits(head_timeout_s=0.25, idle_timeout_s=0.35, linger_s=0.1),
+    ConnectionLimits(head_timeout_s=0.25, idle_timeout_s=0.35, send_timeout_s=0.25, linger_s=0.1),
     BodyLimits(max_bytes=1 << 20, total_timeout_s=0.5, stall_timeout_s=0.25),
 )
 
@@ -254,3 +256,45 @@ async def test_client_that_leaves_within_the_body(client: Client) -> None:
     await wire.aclose()
     assert (await client.post()).status == 200
     assert client.router.requests != []  # type: ignore[attr-defined]
+
+
+# --- clients that do not read ---
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_client_that_does_not_read_is_cut_off(streamed: bool) -> None:
+    piece = b"x" * (1 << 20)
+
+    async def flood(request: ChatRequest, reply: ReplyPort) -> None:
+        if not streamed:
+            return await reply.whole(trail_for(request), 200, piece * 32)
+        await reply.open_stream(trail_for(request))
+        while True:
+            await reply.write(piece)
+
+    router = FakeRouter(flood)
+    async with serving(router, settings=QUICK) as client:
+        wire = await client.wire()
+        await wire.send(P + H + CL + b"\r\n" + BODY)
+        await asyncio.wait_for(router.asked.wait(), 5)
+        await asyncio.wait_for(client.port._none_left.wait(), 5)
+        assert isinstance(router.ended[0], asyncio.CancelledError | ClientGone)
+        assert client.errors == []
+
+
+async def test_client_that_reads_slowly_is_not(client: Client) -> None:
+    """Taking a little at a time is enough."""
+
+    async def big(request: ChatRequest, reply: ReplyPort) -> None:
+        await reply.whole(trail_for(request), 200, b"x" * (24 << 20))
+
+    client.router.script = big  # type: ignore[attr-defined]
+    wire = await client.wire()
+    await wire.send(P + H + CL + b"\r\n" + BODY)
+    await wire.reader.readuntil(b"\r\n\r\n")
+    left = 24 << 20
+    while left:
+        got = len(await asyncio.wait_for(wire.reader.read(1 << 20), 5))
+        assert got
+        left -= got
+        await asyncio.sleep(0.002)

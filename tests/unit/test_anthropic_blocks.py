@@ -149,6 +149,9 @@ def test_results() -> None:
 def test_a_block_of_anthropics_own_passes() -> None:
     search = {"type": "search_result", "source": "s", "title": "t", "content": []}
     assert made(Opaque("anthropic", search)) == [search]
+    assert made(Opaque("openai_chat", search)) == [search]
+    image = {"type": "image", "source": {"type": "file", "file_id": "file_1"}}
+    assert made(Opaque("openai_chat", image)) == [image]
 
 
 def test_plain_content_is_a_string_only_where_nothing_is_lost() -> None:

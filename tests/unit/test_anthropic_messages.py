@@ -11,16 +11,16 @@ from fastroute.core.ports import Dialect
 from fastroute.core.types import ChatRequest, Endpoint, Profile
 from fastroute.dialects.anthropic_messages import AnthropicDialect
 from fastroute.dialects.anthropic_names import tool_name
+from fastroute.dialects.openai_chat import OpenAIChatApi
 
 NOW_S = 1_700_000_000.0
 DIALECT = AnthropicDialect(lambda: NOW_S)
 Json = dict[str, Any]
 
 
-def request(api: str = "openai_chat", **body: Any) -> ChatRequest:
+def request(**body: Any) -> ChatRequest:
     members: Json = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]} | body
-    fields = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in members.items()}
-    return ChatRequest("r", api, "auto", fields, 0.0, 10, stream=bool(body.get("stream")))
+    return OpenAIChatApi().decode(msgspec.json.encode(members), "r", 0.0)
 
 
 def endpoint(
@@ -98,13 +98,19 @@ def test_what_was_dropped_can_be_asked() -> None:
 
 def test_other_clients_are_refused() -> None:
     with pytest.raises(FaultError) as caught:
-        DIALECT.encode(request("smoke_signals"), endpoint())
+        DIALECT.encode(ChatRequest("r", "smoke_signals", "auto", {}, 0.0, 1), endpoint())
     assert caught.value.fault.failure is Failure.UNSUPPORTED
 
 
 @pytest.mark.parametrize(
     ("body", "param"),
-    [({"n": 2}, "n"), ({"logprobs": True}, "logprobs"), ({"stop": [" "]}, "stop")],
+    [
+        ({"n": 2}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"stop": [" "]}, "stop"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "custom": {"name": "c"}}]}, "tools[1]"),
+    ],
 )
 def test_refusals_name_the_clients_field(body: Json, param: str) -> None:
     with pytest.raises(FaultError) as caught:
@@ -228,6 +234,6 @@ def test_an_error_in_place_of_a_reply() -> None:
     assert translator.fault.failure is Failure.OVERLOADED
 
 
-@pytest.mark.parametrize("tools", [None, [], "odd", [1]])
+@pytest.mark.parametrize("tools", [None, [], [{}], [{"function": 5}], [{"type": "custom", "custom": {"name": "x"}}]])
 def test_odd_tools_do_not_stop_a_translator(tools: Any) -> None:
     assert DIALECT.translator(request(tools=tools), endpoint()).usage is None

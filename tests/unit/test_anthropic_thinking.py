@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from fastroute.core.failures import Failure, FaultError
 from fastroute.core.types import Capabilities, Endpoint, Profile
 from fastroute.dialects.anthropic_models import traits
-from fastroute.dialects.anthropic_thinking import DEFAULT_MAX_TOKENS, Plan, plan
+from fastroute.dialects.anthropic_thinking import DEFAULT_MAX_TOKENS, Plan, plan, with_reasoning
 from fastroute.dialects.canonical import Conversation
 
 BUDGET_MODEL, ADAPTIVE_MODEL, OLD_MODEL = "claude-sonnet-4-5", "claude-opus-4-7", "claude-3-5-haiku-latest"
@@ -138,3 +139,31 @@ def test_explicit_settings_go_before_the_effort_but_share_its_level() -> None:
     assert planned(thinking=enabled(2048), reasoning_effort="high", max_output_tokens=9000).thinking == enabled(2048)
     assert planned(thinking={"type": "enabled"}, reasoning_effort="high", max_output_tokens=20000).thinking == enabled(16384)
     assert planned("claude-opus-4-6", thinking=enabled(2048), reasoning_effort="low", max_output_tokens=9000).effort == "low"
+
+
+@pytest.mark.parametrize(
+    ("given", "effort", "thinking"),
+    [
+        ({"effort": "high"}, "high", None),
+        ({"enabled": True}, "medium", None),
+        ({"effort": "medium", "enabled": True}, "medium", None),
+        ({"enabled": False}, "none", None),
+        ({"max_tokens": 2000}, None, enabled(2000)),
+        ({"max_tokens": 100}, None, enabled(1024)),
+    ],
+)
+def test_openrouters_reasoning(given: dict[str, Any], effort: str | None, thinking: dict[str, Any] | None) -> None:
+    asked = Conversation("auto", (), extras={"reasoning": msgspec.Raw(msgspec.json.encode(given))})
+    out = with_reasoning(asked)
+    assert (out.reasoning_effort, out.thinking, out.extras) == (effort, thinking, {})
+
+
+@pytest.mark.parametrize("raw", [b"null", b"5", b"{}", b'{"exclude": true}'])
+def test_reasoning_that_says_nothing_stays_an_extra(raw: bytes) -> None:
+    asked = Conversation("auto", (), extras={"reasoning": msgspec.Raw(raw)})
+    assert with_reasoning(asked) is asked
+
+
+def test_openais_own_member_goes_first() -> None:
+    asked = Conversation("auto", (), reasoning_effort="low", extras={"reasoning": msgspec.Raw(b'{"effort":"high"}')})
+    assert with_reasoning(asked) is asked

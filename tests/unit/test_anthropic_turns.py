@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fastroute.core.failures import Failure, FaultError
 from fastroute.dialects.anthropic_turns import MAX_CACHE_MARKS, Script, limit_cache_marks, markable, script, shortest, system_text
-from fastroute.dialects.canonical import Image, Part, Text, Thinking, ToolCall, ToolResult, Turn
+from fastroute.dialects.canonical import Audio, Image, Part, Text, Thinking, ToolCall, ToolResult, Turn
 
 MARK = {"type": "ephemeral"}
 
@@ -100,6 +100,19 @@ def test_broken_arguments_are_named_by_message_and_call() -> None:
         script([turn("user", "a"), turn("assistant", "text", ToolCall("1", "f", "{}"), ToolCall("2", "f", "{"))])
     assert caught.value.fault.param == "messages[1].tool_calls[1].function.arguments"
     assert caught.value.fault.failure is Failure.BAD_REQUEST
+
+
+def test_faults_name_the_clients_own_message() -> None:
+    """Results that follow one another are one turn here, but a message each at the client."""
+    go = [turn("user", "go"), turn("assistant", ToolCall("1", "f", ""), ToolCall("2", "f", ""))]
+    with pytest.raises(FaultError) as caught:
+        script([*go, turn("user", ToolResult("1"), ToolResult("2", (Audio("AAAA", "wav"),)))])
+    assert caught.value.fault.param == "messages[3].content"
+    with pytest.raises(FaultError) as caught:
+        script(
+            [*go, turn("user", ToolResult("1"), ToolResult("2")), turn("assistant", Thinking("hm"), "x", Audio("AAAA", "wav"))]
+        )
+    assert caught.value.fault.param == "messages[4].content[1]"
 
 
 def test_an_image_in_the_system_prompt_is_refused() -> None:

@@ -152,7 +152,7 @@ def test_a_whole_answer_with_calls() -> None:
 
 
 def test_a_call_cut_by_max_tokens_has_an_empty_input() -> None:
-    reply = whole(tools=[TOOL], max_tokens=2)
+    reply = whole(tools=[TOOL], max_tokens=1)
     assert reply["stop_reason"] == "max_tokens"
     assert reply["content"][0]["input"] == {}
 

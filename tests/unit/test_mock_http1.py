@@ -1,5 +1,7 @@
 """The request reader of the mock provider: any cut, any framing, no guesses."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ CHUNKED = (
 def read_all(data: bytes, cuts: list[int] | None = None) -> list[Request]:
     reader, requests = RequestReader(), []
     edges = sorted({0, len(data), *(c % (len(data) + 1) for c in cuts or [])})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         reader.feed(data[start:end])
         while (request := reader.next()) is not None:
             requests.append(request)
