@@ -1,8 +1,9 @@
 """Tool calls as OpenAI-style providers send them, mended: one index and one unique id per call, arguments that are JSON.
 
-Rules. Calls of a choice are numbered from 0 in order of appearance. Each has a non-empty id that no other call of the choice
-has (OpenAI itself gives the same id in several choices); a missing, empty or repeated one is replaced by one derived from the
-request's id, so every replay gives the same. Id and name are sent once. Arguments are text; none at all becomes `{}` when the calls are complete.
+Rules. Calls of a choice are numbered from 0 in order of appearance. Each has a non-empty id that no other call of the choice has
+(OpenAI itself gives the same id in several choices); a missing, empty or repeated one is replaced by one derived from the
+request's id, so every replay gives the same. Id and name are sent once. Arguments are text; none at all becomes `{}` when the
+calls are complete.
 
 Theory of operation. What counts as "the same call" differs by provider. With an index: the same index, unless a new id and name,
 or a name after complete arguments, or a second entry in one delta, show a new call (providers that number every call 0).

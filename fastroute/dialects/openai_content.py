@@ -1,19 +1,33 @@
 """The parts of an OpenAI message's content, in canonical form."""
 
-import re
+import base64
+import binascii
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from fastroute.dialects._faults import bad_request
 from fastroute.dialects.canonical import Audio, Document, Image, Opaque, Part, Refusal, Text, Thinking
 
 JsonDict = dict[str, Any]
 
-_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,(.*)", re.DOTALL)
+_MEDIA_BY_ENDING = {
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "html": "text/html",
+    "json": "application/json",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+}
 
 
 def content_parts(content: Any, where: str) -> list[Part]:
     """A message's content: a text, a list of parts, or nothing. Raises `FaultError` that names the part."""
-    if content is None:
+    if content is None or content == "":
         return []
     if isinstance(content, str):
         return [Text(content)]
@@ -40,7 +54,7 @@ def _part(part: Any, where: str) -> Part:
             return Text(member(part, "text", str, where), part.get("cache_control"), part.get("citations"))
         case "image_url" | "input_image":
             return _image(part, where)
-        case "file":
+        case "file" | "input_file":
             return _file(part, where)
         case "input_audio":
             audio = member(part, "input_audio", dict, where)
@@ -48,10 +62,12 @@ def _part(part: Any, where: str) -> Part:
             return Audio(member(audio, "data", str, inside), member(audio, "format", str, inside))
         case "refusal":
             return Refusal(member(part, "refusal", str, where))
-        case "thinking":
-            return _thinking(part)
-        case _:
+        case "thinking" | "redacted_thinking":
+            return thought(part)
+        case str():
             return Opaque("openai_chat", part)
+        case _:
+            raise bad_request(f"{where}.type", f"'{where}.type' is missing or not a string")
 
 
 def _image(part: JsonDict, where: str) -> Image:
@@ -62,36 +78,61 @@ def _image(part: JsonDict, where: str) -> Image:
         raise bad_request(f"{where}.image_url", f"'{where}.image_url' must be an object with a url")
     url = member(inside, "url", str, f"{where}.image_url")
     detail, cache_control = inside.get("detail"), part.get("cache_control")
-    inline = _DATA_URL.fullmatch(url)
-    if inline:
-        return Image(data=inline[2], media_type=inline[1] or None, detail=detail, cache_control=cache_control)
-    if url.startswith("data:"):
-        raise bad_request(f"{where}.image_url.url", f"'{where}.image_url.url' is a data URL that is not base64")
-    return Image(url=url, detail=detail, cache_control=cache_control)
+    if not _is_data_url(url):
+        return Image(url=url, detail=detail, cache_control=cache_control)
+    media_type, data = _inline(url, f"{where}.image_url.url")
+    return Image(data=data, media_type=media_type or None, detail=detail, cache_control=cache_control)
 
 
 def _file(part: JsonDict, where: str) -> Document:
-    inside = member(part, "file", dict, where)
-    data, file_id, url = inside.get("file_data"), inside.get("file_id"), inside.get("file_url")
-    inline = _DATA_URL.fullmatch(data) if isinstance(data, str) else None
-    media_type = inline[1] if inline else inside.get("format")
-    if data is None and file_id is None and url is None:
-        raise bad_request(f"{where}.file", f"'{where}.file' needs file_data or file_id")
-    if isinstance(data, str) and inline is None and data.startswith(("http://", "https://")):
-        data, url = None, data
-    return Document(
-        url=url,
-        data=inline[2] if inline else data,
-        file_id=file_id,
-        media_type=media_type or None,
-        name=inside.get("filename"),
-        cache_control=part.get("cache_control"),
-    )
+    """By id, by URL, or inline: a data URL, or bare base64 whose name tells the media type."""
+    inside = part if part.get("type") == "input_file" else member(part, "file", dict, where)
+    where = where if inside is part else f"{where}.file"
+    name = inside["filename"] if isinstance(inside.get("filename"), str) else None
+    common: JsonDict = {"name": name, "cache_control": part.get("cache_control")}
+    if isinstance(inside.get("file_id"), str):
+        return Document(file_id=inside["file_id"], **common)
+    if isinstance(inside.get("file_url"), str):
+        return Document(url=inside["file_url"], **common)
+    data: str = member(inside, "file_data", str, where)
+    if data.startswith(("http://", "https://")):
+        return Document(url=data, **common)
+    given = inside.get("format")
+    media_type = given if isinstance(given, str) else _MEDIA_BY_ENDING.get((name or "").rpartition(".")[2].lower(), "")
+    if _is_data_url(data):
+        named, data = _inline(data, f"{where}.file_data")
+        media_type = named or media_type
+    if media_type == "text/plain":
+        data = _plain_text(data, f"{where}.file_data")
+    return Document(data=data, media_type=media_type or None, **common)
 
 
-def _thinking(part: JsonDict) -> Thinking:
-    """Mistral's form: the thoughts are a list of text parts."""
-    inside = part.get("thinking")
+def _is_data_url(text: str) -> bool:
+    return text[:5].lower() == "data:"
+
+
+def _inline(url: str, where: str) -> tuple[str, str]:
+    """Media type (may be empty) and base64 data of a data URL."""
+    head, comma, data = url[5:].partition(",")
+    media_type, *options = [step.strip().lower() for step in head.split(";")]
+    if not comma or not data:
+        raise bad_request(where, f"'{where}' is a data URL without data")
+    return media_type, data if "base64" in options else base64.b64encode(unquote_to_bytes(data)).decode()
+
+
+def _plain_text(data: str, where: str) -> str:
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise bad_request(where, f"'{where}' is not base64 of UTF-8 text") from None
+
+
+def thought(block: JsonDict) -> Thinking:
+    """Reasoning as Anthropic, Mistral (a list of text parts) or OpenRouter (`reasoning.text`, `reasoning.encrypted`) write it."""
+    if block.get("type") in ("redacted_thinking", "reasoning.encrypted"):
+        return Thinking(redacted=str(block.get("data", "")))
+    inside = next((block[name] for name in ("thinking", "text", "summary") if block.get(name)), "")
     if isinstance(inside, list):
-        return Thinking("".join(str(p.get("text", "")) for p in inside if isinstance(p, dict)))
-    return Thinking(str(inside or ""), signature=part.get("signature"))
+        inside = "".join(str(part.get("text", "")) for part in inside if isinstance(part, dict))
+    signature = block.get("signature")
+    return Thinking(str(inside), signature=signature if isinstance(signature, str) and signature else None)

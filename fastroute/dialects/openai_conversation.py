@@ -1,8 +1,10 @@
 """An OpenAI chat request in canonical form: what a dialect other than OpenAI's needs in order to say the same thing.
 
 Rules. Every part is kept in order. A part, a tool or a member without a canonical name becomes `Opaque` or an extra, for the
-dialect to say or to refuse; nothing is dropped here. What is malformed is refused with its place named. `system` and
-`developer` are one role. Tool results that follow each other become parts of one user turn, in order.
+dialect to say or to refuse; nothing is dropped here. What is malformed is refused with its place named, as a bad request; what
+may be sense to OpenAI's own servers but has no canonical form (other roles, kinds of tools and formats) as unsupported, so that
+another endpoint is tried. `system` and `developer` are one role. Tool results that follow each other become parts of one user
+turn, in order.
 
 Source: wire notes 3.2; the OpenAI API reference (August 2026).
 """
@@ -12,12 +14,15 @@ from typing import Any
 import msgspec
 
 from fastroute.core.types import ChatRequest
-from fastroute.dialects._faults import bad_request
+from fastroute.dialects._faults import bad_request, unsupported
 from fastroute.dialects.canonical import (
     Conversation,
+    Document,
+    Image,
     Part,
     Refusal,
     ResponseFormat,
+    Text,
     Thinking,
     Tool,
     ToolCall,
@@ -25,7 +30,7 @@ from fastroute.dialects.canonical import (
     ToolResult,
     Turn,
 )
-from fastroute.dialects.openai_content import content_parts, member
+from fastroute.dialects.openai_content import content_parts, member, thought
 
 JsonDict = dict[str, Any]
 
@@ -126,16 +131,32 @@ def _turns(messages: list[Any]) -> tuple[Turn, ...]:
 def _turn(message: JsonDict, where: str) -> Turn:
     role = _ROLES.get(message.get("role", ""))
     if role is None:
-        raise bad_request(f"{where}.role", f"'{where}.role' is none of {', '.join([*_ROLES, 'tool'])}")
-    parts = _spoken(message, where) if role == "assistant" else content_parts(message.get("content"), f"{where}.content")
+        raise unsupported(f"{where}.role", f"'{where}.role' is none of {', '.join([*_ROLES, 'tool'])}")
+    parts = _spoken(message, where) if role == "assistant" else _said(message, where)
     name = message.get("name")
-    return Turn(role, tuple(parts), name if isinstance(name, str) else None)
+    return Turn(role, tuple(_marked(parts, message.get("cache_control"))), name if isinstance(name, str) else None)
+
+
+def _marked(parts: list[Part], mark: Any) -> list[Part]:
+    """A cache mark on the message itself is one on its last part."""
+    if not isinstance(mark, dict) or not parts or not isinstance(parts[-1], Text | Image | Document):
+        return parts
+    return [*parts[:-1], msgspec.structs.replace(parts[-1], cache_control=mark)]
+
+
+def _said(message: JsonDict, where: str) -> list[Part]:
+    """The content; a cache mark on the message itself goes to its last part."""
+    parts = content_parts(message.get("content"), f"{where}.content")
+    mark = message.get("cache_control")
+    if isinstance(mark, dict) and parts and isinstance(parts[-1], Text | Image | Document):
+        parts[-1] = msgspec.structs.replace(parts[-1], cache_control=mark)
+    return parts
 
 
 def _spoken(message: JsonDict, where: str) -> list[Part]:
     """An assistant's message: its reasoning first, then text, then calls."""
     parts = _thoughts(message)
-    parts += content_parts(message.get("content"), f"{where}.content")
+    parts += _said(message, where)
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         parts.append(Refusal(refusal))
@@ -150,26 +171,24 @@ def _spoken(message: JsonDict, where: str) -> list[Part]:
 
 
 def _thoughts(message: JsonDict) -> list[Part]:
-    """Reasoning of an earlier reply, as this router gave it out (`thinking_blocks`), else as text."""
-    blocks = message.get("thinking_blocks")
-    if isinstance(blocks, list) and blocks:
-        return [_thought(block) for block in blocks if isinstance(block, dict)]
+    """Reasoning of an earlier reply, in the fullest form it came back in: signed blocks (ours, OpenRouter's), else text."""
+    for name in ("thinking_blocks", "reasoning_details"):
+        blocks = message.get(name)
+        if isinstance(blocks, list) and blocks:
+            thoughts = [thought(block) for block in blocks if isinstance(block, dict)]
+            return [part for part in thoughts if part != Thinking()]
     text = message.get("reasoning_content") or message.get("reasoning")
     return [Thinking(text)] if isinstance(text, str) and text else []
-
-
-def _thought(block: JsonDict) -> Thinking:
-    if block.get("type") == "redacted_thinking":
-        return Thinking(redacted=str(block.get("data", "")))
-    return Thinking(str(block.get("thinking", "")), signature=block.get("signature"))
 
 
 def _call(call: Any, where: str) -> ToolCall:
     if not isinstance(call, dict):
         raise bad_request(where, f"'{where}' must be an object")
     function = call.get("function")
+    if call.get("type") not in (None, "function"):
+        raise unsupported(f"{where}.type", f"'{where}' is not a function call; only these can be put to this provider")
     if not isinstance(function, dict):
-        raise bad_request(f"{where}.function", f"'{where}' is not a function call")
+        raise bad_request(f"{where}.function", f"'{where}.function' must be an object")
     return _function(function, member(call, "id", str, where), f"{where}.function")
 
 
@@ -208,7 +227,7 @@ def _tool(tool: Any, where: str) -> Tool:
     if not isinstance(tool, dict):
         raise bad_request(where, f"'{where}' must be an object")
     if tool.get("type", "function") != "function" or not isinstance(tool.get("function"), dict):
-        raise bad_request(where, f"'{where}' is not a function; only functions can be put to this provider")
+        raise unsupported(where, f"'{where}' is not a function, and this provider's dialect has functions only")
     return _declared(tool["function"], tool, f"{where}.function")
 
 
@@ -236,6 +255,8 @@ def _tool_choice(fields: dict[str, msgspec.Raw]) -> ToolChoice | None:
         if choice not in ("none", "auto", "required", "any"):
             raise bad_request(name, f"'{name}' is none of none, auto, required")
         return ToolChoice("required" if choice == "any" else choice)
+    if isinstance(choice, dict) and choice.get("type") not in (None, "function"):
+        raise unsupported(name, f"a '{name}' of type {choice['type']!r} cannot be put to this provider")
     function = choice.get("function", choice) if isinstance(choice, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise bad_request(name, f"'{name}' must be a word or name a function")
@@ -257,10 +278,10 @@ def _response_format(wanted: JsonDict | None) -> ResponseFormat | None:
         return None
     kind = wanted.get("type")
     if kind not in ("text", "json_object", "json_schema"):
-        raise bad_request("response_format.type", "'response_format.type' is none of text, json_object, json_schema")
+        raise unsupported("response_format.type", "'response_format.type' is none of text, json_object, json_schema")
     if kind != "json_schema":
         return ResponseFormat(kind)
     inner = wanted.get("json_schema")
-    if not isinstance(inner, dict) or not isinstance(inner.get("schema", {}), dict):
+    if not isinstance(inner, dict) or not isinstance(inner.get("schema") or {}, dict):
         raise bad_request("response_format.json_schema", "'response_format.json_schema' must be an object with a schema")
     return ResponseFormat(kind, inner.get("schema"), inner.get("name"), inner.get("strict"))

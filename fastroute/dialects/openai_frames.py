@@ -12,6 +12,7 @@ Members = dict[str, Raw]
 
 NULL = Raw(b"null")
 CHUNK_OBJECT = Raw(b'"chat.completion.chunk"')
+_TELLING = ("content_filter_results", "content_filter_offsets")  # of a choice; Azure's filters may report after the answer
 _EMPTY = frozenset({b"null", b'""', b"[]", b"{}"})
 
 encode = msgspec.json.encode
@@ -110,7 +111,9 @@ class ChoiceFrame:
         self.changed = True
 
     def says_nothing(self) -> bool:
-        return all(name == "role" or is_empty(value) for name, value in self.delta.items())
+        """Neither its delta nor a filter's report holds anything."""
+        told = [value for name, value in self.delta.items() if name != "role"]
+        return all(map(is_empty, [*told, *(self.members[name] for name in _TELLING if name in self.members)]))
 
     def render(self) -> Members:
         return {**self.members, "delta": Raw(encode(self.delta))} if self.changed else self.members

@@ -2,8 +2,8 @@
 
 Rules. A frame without a fault in it leaves byte for byte. In order, the client gets: chunks; one finish reason per choice; one
 usage chunk with `choices: []`, if it asked; [DONE]. Comments are dropped. An error inside the stream is a fault, and so is an
-end before every choice has finished: a finish reason is never made up. A missing [DONE] after that is not an early end. Only where
-[DONE] came, and a finish reason for some choices (LiteLLM gives one for all), are the others taken to have finished too.
+end before every choice has finished: a finish reason is never made up. A missing [DONE] after that is not an early end. Where
+[DONE] came, and a finish reason for some choices only (LiteLLM gives one for all), the others have finished too.
 
 Theory of operation. A chunk in the middle of an answer decodes into `PlainChunk` and is sent on as it came; that is nearly all
 of them. Whatever that type refuses is opened as a `Frame` of raw members, mended, and rendered again only if changed. A frame

@@ -3,7 +3,11 @@
 Rules. The same id, creation time and model on every chunk; the role in the first delta of each choice only; one finish reason
 per choice; usage in a chunk of its own, after the last finish, and only where the client asked; then [DONE], only where the
 provider ended the answer itself. A call without arguments gets `{}`. What OpenAI has no name for keeps the provider's:
-`reasoning_content`, `thinking_blocks` (signed reasoning, to be sent back as it came), `native_finish_reason`, extras.
+`reasoning_content`, `thinking_blocks` (signed reasoning, each block whole, to be sent back as it came), `native_finish_reason`,
+extras.
+
+Decisions. Extras that are lists (citations, annotations) are gathered and sent with the finish: OpenAI's client cannot join
+lists of objects from several deltas.
 """
 
 from collections.abc import Sequence
@@ -18,6 +22,7 @@ from fastroute.dialects.canonical import (
     Event,
     Extra,
     Finished,
+    FinishReason,
     RefusalDelta,
     Started,
     TextDelta,
@@ -45,6 +50,10 @@ class OpenAIWriter:
         self._begun: set[int] = set()
         self._silent: dict[tuple[int, int], bool] = {}  # (choice, call) -> no arguments so far
         self._usage: Usage | None = None
+        self._thoughts: dict[tuple[int, int], str] = {}  # (choice, block) -> reasoning so far
+        self._blocks: dict[int, int] = {}  # choice -> thinking blocks sent
+        self._gathered: dict[int, JsonDict] = {}  # choice -> extras that wait for its finish
+        self._finished: set[int] = set()
         self._pieces = 0  # of content, written so far
 
     def write(self, events: Sequence[Event]) -> bytes:
@@ -87,6 +96,9 @@ class OpenAIWriter:
                 return self._finish(event)
             case Extra() if event.key in _BESIDE_DELTA:
                 return self._chunk(event.choice, {}, **{event.key: event.value})
+            case Extra() if isinstance(event.value, list) and event.choice not in self._finished:
+                self._gathered.setdefault(event.choice, {}).setdefault(event.key, []).extend(event.value)
+                return b""
             case TextDelta() | ThinkingDelta() | RefusalDelta() | ToolStarted() | ToolArguments() | Extra():
                 delta = self._delta(event)
                 self._pieces += bool(delta)
@@ -100,14 +112,34 @@ class OpenAIWriter:
         elif isinstance(event, ToolArguments):
             if not event.text:
                 return {}
-            self._silent[event.choice, event.index] = False
+            if event.text.strip():
+                self._silent[event.choice, event.index] = False
+        elif isinstance(event, ThinkingDelta):
+            return self._thought(event)
         return delta_of(event)
 
+    def _thought(self, event: ThinkingDelta) -> JsonDict:
+        """The text as it comes; with the signature the whole block, so that a client can send it back as it was signed."""
+        key = event.choice, event.block
+        self._thoughts[key] = self._thoughts.get(key, "") + event.text
+        said: JsonDict = {"reasoning_content": event.text} if event.text else {}
+        block = thinking_block(event, self._thoughts[key])
+        if block is not None:
+            number = self._blocks.get(event.choice, 0)  # clients join list items by it
+            self._blocks[event.choice] = number + 1
+            said["thinking_blocks"] = [{"index": number, **block}]
+        return said
+
     def _finish(self, event: Finished) -> bytes:
-        empty = [call for (choice, call), silent in self._silent.items() if choice == event.choice and silent]
-        filled = [self._chunk(event.choice, delta_of(ToolArguments(call, "{}", event.choice))) for call in empty]
-        native = {} if event.raw in (None, event.reason.value) else {"native_finish_reason": event.raw}
-        return b"".join([*filled, self._chunk(event.choice, {}, finish_reason=event.reason.value, **native)])
+        if event.choice in self._finished:
+            return b""
+        self._finished.add(event.choice)
+        out = []
+        if event.reason in (FinishReason.TOOL_CALLS, FinishReason.STOP):
+            empty = [call for (choice, call), silent in self._silent.items() if choice == event.choice and silent]
+            out = [self._chunk(event.choice, delta_of(ToolArguments(call, "{}", event.choice))) for call in empty]
+        extras = self._gathered.get(event.choice, {})
+        return b"".join([*out, self._chunk(event.choice, extras, **finish_members(event))])
 
     def _usage_chunk(self) -> bytes:
         if not self._include_usage or self._usage is None:
@@ -129,10 +161,6 @@ def delta_of(event: Event) -> JsonDict:
             return {"content": event.text}
         case RefusalDelta():
             return {"refusal": event.text}
-        case ThinkingDelta():
-            text = {"reasoning_content": event.text} if event.text else {}
-            block = thinking_block(event)
-            return {**text, "thinking_blocks": [block]} if block else text
         case ToolStarted():
             function = {"name": event.name, "arguments": ""}
             return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
@@ -144,13 +172,23 @@ def delta_of(event: Event) -> JsonDict:
             return {}
 
 
-def thinking_block(event: ThinkingDelta) -> JsonDict | None:
+def thinking_block(event: ThinkingDelta, text: str) -> JsonDict | None:
     """Signed or redacted reasoning as a block that clients send back unchanged; None for plain text."""
     if event.redacted is not None:
-        return {"index": event.block, "type": "redacted_thinking", "data": event.redacted}
+        return {"type": "redacted_thinking", "data": event.redacted}
     if event.signature is not None:
-        return {"index": event.block, "type": "thinking", "thinking": event.text, "signature": event.signature}
+        return {"type": "thinking", "thinking": text, "signature": event.signature}
     return None
+
+
+def finish_members(event: Finished) -> JsonDict:
+    """The finish as members of a choice: OpenAI's word, and what the provider said beyond it."""
+    members: JsonDict = {"finish_reason": event.reason.value}
+    if event.raw not in (None, event.reason.value):
+        members["native_finish_reason"] = event.raw
+    if event.stop_sequence is not None:
+        members["stop_sequence"] = event.stop_sequence
+    return members
 
 
 def _sse(chunk: JsonDict) -> bytes:
@@ -191,18 +229,17 @@ class _Message:
     def choice(self, index: int) -> JsonDict:
         """The entry of `choices`."""
         beside = {name: self._extras.pop(name) for name in tuple(self._extras) if name in _BESIDE_DELTA}
-        message: JsonDict = {"role": "assistant", "content": "".join(self._text) if self._text or not self._calls else None}
+        speechless = not self._text and (self._calls or self._refusal)
+        message: JsonDict = {"role": "assistant", "content": None if speechless else "".join(self._text)}
         message["refusal"] = "".join(self._refusal) or None
         message |= self._reasoning() | self._extras
         if self._calls:
             for call in self._calls.values():
-                call["function"]["arguments"] = call["function"]["arguments"] or "{}"
+                arguments: str = call["function"]["arguments"]
+                call["function"]["arguments"] = arguments if arguments.strip() else "{}"
             message["tool_calls"] = [self._calls[i] for i in sorted(self._calls)]
-        end = self._finished
-        entry: JsonDict = {"index": index, "message": message, "finish_reason": end.reason.value if end else None, **beside}
-        if end is not None and end.raw not in (None, end.reason.value):
-            entry["native_finish_reason"] = end.raw
-        return entry
+        finish = {"finish_reason": None} if self._finished is None else finish_members(self._finished)
+        return {"index": index, "message": message, **finish, **beside}
 
     def _reasoning(self) -> JsonDict:
         blocks = [self._thoughts[i] for i in sorted(self._thoughts)]

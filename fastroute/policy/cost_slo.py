@@ -47,6 +47,7 @@ FAILURE_RISK = 0.05
 BAND = 0.02
 COLD_SAMPLES = 5
 COLD_IN_FLIGHT = 2
+COLD_EASE = 0.03
 FEASIBLE = 0.5
 RISK_STEP = 0.1
 TIME_STEP = math.log(1.1)
@@ -130,7 +131,7 @@ def _spill(ranked: list[Candidate], situation: Situation) -> Candidate | None:
         return None
     following = ranked[1]
     as_cold = following.view.samples < COLD_SAMPLES
-    if as_cold and best.p_miss <= 1.0 - situation.objective.target:
+    if as_cold and best.p_miss <= max(COLD_EASE, 1.0 - situation.objective.target):
         return None
     return following
 

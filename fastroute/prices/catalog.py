@@ -19,9 +19,12 @@ from fastroute.prices.snapshot import Entry, Snapshot, decode
 
 SNAPSHOT_PATH = Path(__file__).with_name("snapshot.json")
 
+_AZURE = ("azure", "openai", "anthropic", "deepseek", "x-ai", "moonshotai")
+
 TABLES: dict[str, tuple[str, ...]] = {
     "alibaba": (),
-    "azure": ("azure", "openai", "anthropic", "deepseek", "x-ai", "moonshotai"),
+    "azure": _AZURE,
+    "azure-foundry": _AZURE,
     "bedrock": ("aws",),
     "gemini": ("google",),
     "hf": ("huggingface",),

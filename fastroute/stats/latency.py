@@ -17,6 +17,7 @@ Source: selection notes 2.1, 2.2 and pitfalls 7, 10, 36; the lower median is our
 """
 
 import math
+from collections.abc import Callable
 
 import msgspec
 
@@ -34,6 +35,7 @@ WARM_ENTRIES = 32
 FIT_SAMPLES = 100
 FIT_EVERY = 20
 FIT_SPREAD = 0.5  # standard deviation of log sizes: the 90th percentile is about four times the 10th
+FIT_DOUBT = 4.0  # a slope under two standard errors is none, one little above it is shrunk
 FIT_MEMORY = 1.0 - 1.0 / 300.0
 
 
@@ -90,15 +92,19 @@ def _clipped(step: float) -> float:
     return min(max(step, -CLIP), CLIP)
 
 
+Split = Callable[[float, float, float], float]
+"""(total seconds, output tokens, now) -> the TTFT that such a reply probably had."""
+
+
 class SizeSlope:
     """How TTFT grows with the prompt, relative to a prompt of `usual` tokens."""
 
-    __slots__ = ("_log", "_log2", "_n", "_weight", "_x", "_xx", "_xy", "_y", "per_token", "usual")
+    __slots__ = ("_log", "_log2", "_n", "_weight", "_x", "_xx", "_xy", "_y", "_yy", "per_token", "usual")
 
     def __init__(self) -> None:
         self.per_token, self.usual = 0.0, 0.0
         self._n = 0
-        self._weight = self._x = self._y = self._xx = self._xy = self._log = self._log2 = 0.0
+        self._weight = self._x = self._y = self._xx = self._xy = self._yy = self._log = self._log2 = 0.0
 
     def shape(self, input_tokens: float) -> float:
         """1.0 for the usual prompt."""
@@ -112,6 +118,7 @@ class SizeSlope:
         self._weight = self._weight * FIT_MEMORY + 1.0
         self._x, self._y = self._x * FIT_MEMORY + x, self._y * FIT_MEMORY + y
         self._xx, self._xy = self._xx * FIT_MEMORY + x * x, self._xy * FIT_MEMORY + x * y
+        self._yy = self._yy * FIT_MEMORY + y * y
         self._log, self._log2 = self._log * FIT_MEMORY + log, self._log2 * FIT_MEMORY + log * log
         due = self._n >= FIT_SAMPLES and self._n % FIT_EVERY == 0
         return self._fit() if due and self._spread() >= FIT_SPREAD else None
@@ -122,7 +129,10 @@ class SizeSlope:
 
     def _fit(self) -> float:
         w, x, y = self._weight, self._x / self._weight, self._y / self._weight
-        slope = max(0.0, (self._xy / w - x * y) / max(1e-9, self._xx / w - x * x))
+        spread = max(1e-9, self._xx / w - x * x)
+        slope = max(0.0, (self._xy / w - x * y) / spread)
+        noise = max(0.0, self._yy / w - y * y - slope * slope * spread) / (spread * w)  # variance of the slope
+        slope *= max(0.0, 1.0 - FIT_DOUBT * noise / (slope * slope)) if slope > 0.0 else 0.0
         start = max(0.05 * y, y - slope * x)
         factor = self.shape(x)
         self.per_token, self.usual = slope / start, x
@@ -137,18 +147,20 @@ class Bound(msgspec.Struct):
     at_s: float
 
 
-class _Entry(msgspec.Struct, frozen=True):
-    """What a warm-up remembers of one request."""
+class _Entry(msgspec.Struct):
+    """What a warm-up remembers of one request. `whole`: the whole time and tokens that its TTFT was inferred from."""
 
     value_s: float
     at_s: float
     bound: Bound | None = None
+    whole: tuple[float, float] | None = None
 
 
 class FirstContent:
     """One endpoint's TTFT: prediction by size, and the distribution around it."""
 
-    def __init__(self, prior_s: float | None) -> None:
+    def __init__(self, prior_s: float | None, split: Split = lambda total_s, output_tokens, now_s: total_s) -> None:
+        self._split = split
         self._prior_s = seconds(priors.TTFT_S if prior_s is None else prior_s)
         self._scale = Scale(self._prior_s, SCALE_HALF_LIFE_S)
         self._slope = SizeSlope()
@@ -169,14 +181,25 @@ class FirstContent:
         """Long-run prediction / prediction."""
         return self._scale.long_run() / self._scale.value(now_s)
 
+    def observe_whole(
+        self, total_s: float, output_tokens: float, input_tokens: int, now_s: float, bound: Bound | None = None
+    ) -> float:
+        """A reply seen only as a whole. Gives the TTFT it probably had; while warming up, old splits are made anew."""
+        value_s = self._split(total_s, output_tokens, now_s)
+        self._take(_Entry(seconds(value_s), now_s, whole=(total_s, output_tokens)), input_tokens, bound)
+        return value_s
+
     def observe(self, value_s: float, input_tokens: int, now_s: float, bound: Bound | None = None) -> None:
-        """A whole TTFT. `bound`: what was noted while this same request was waiting."""
-        value_s = seconds(value_s)
+        """A TTFT. `bound`: what was noted while this same request was waiting."""
+        self._take(_Entry(seconds(value_s), now_s), input_tokens, bound)
+
+    def _take(self, entry: _Entry, input_tokens: int, bound: Bound | None) -> None:
+        value_s, now_s = entry.value_s, entry.at_s
         if bound is not None:
             self._retract(bound)
         self.samples += 1
         if self._warm is not None:
-            self._warm.append(_Entry(value_s, now_s))
+            self._warm.append(entry)
             self._warm_up(now_s)
             return
         ratio = value_s / self.predicted_s(input_tokens, now_s)
@@ -223,6 +246,9 @@ class FirstContent:
     def _warm_up(self, now_s: float) -> None:
         """Sets the scale from all that was seen, and the window from the ratios to it."""
         assert self._warm is not None
+        for entry in self._warm:
+            if entry.whole is not None:
+                entry.value_s = seconds(self._split(*entry.whole, now_s))
         told = [e.value_s for e in self._warm if e.bound is None or e.value_s > self._prior_s]
         values = sorted([self._prior_s, *told])
         scale = values[(len(values) - 1) // 2]

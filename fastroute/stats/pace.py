@@ -2,8 +2,8 @@
 
 Theory of operation. Streams show both: TTFT, and the pace (time per output token, TPOT) after it. A whole reply shows only
 its total time T and its n output tokens. Over many replies T = TTFT + n x TPOT is a line: its slope is fitted with a ridge
-toward the pace that streams have shown, or else toward a prior of 10 ms, so that the slope follows the data only as far as
-answer lengths vary. The inferred TTFT is T - n x slope.
+toward the pace that streams have shown, or else toward a prior of 12 ms (or less, where the endpoint's own prior is), so
+that the slope follows the data only as far as answer lengths vary. The inferred TTFT is T - n x slope.
 
 What can go wrong. Where all answers are equally long the line cannot be told from the prior; then the inferred TTFT is
 never less than 30 % of T, so a slow endpoint does not look instant because we guessed its pace too slow. A straggler is cut
@@ -18,7 +18,7 @@ from fastroute.stats.latency import Scale, seconds
 PACE_HALF_LIFE_S = 30.0
 FEWEST_TOKENS = 16  # below, the time between tokens is mostly packetisation
 FASTEST_S = 1e-5
-WHOLE_PRIOR_S = 0.010
+WHOLE_PRIOR_S = 0.012
 MEMORY = 0.98
 CAUTION = 0.30  # least share of T that is TTFT while its split is a guess
 CAUTION_SHOWN = 0.05

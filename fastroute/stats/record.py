@@ -54,8 +54,8 @@ class EndpointRecord:
 
     def __init__(self, endpoint: Endpoint, pool: Lengths) -> None:
         self.endpoint = endpoint
-        self.first = FirstContent(endpoint.prior_ttft_s)
         self.pace = Pace(endpoint.prior_tpot_s)
+        self.first = FirstContent(endpoint.prior_ttft_s, self.pace.split)
         self.lengths = Lengths(pool)
         self.outcomes = OutcomeRing()
         self.ttft_export, self.total_export = LatencyHistogram(), LatencyHistogram()
@@ -77,7 +77,8 @@ class EndpointRecord:
 
     def saw_first_content(self, flight: Flight, now_s: float) -> None:
         value_s = now_s - flight.started_s
-        self._sample_ttft(flight, value_s, now_s)
+        self.first.observe(value_s, flight.input_tokens, now_s, flight.bound)
+        self._sampled_ttft(flight, value_s, now_s)
 
     def saw_stream_end(self, flight: Flight, output_tokens: int | None, now_s: float) -> None:
         """A stream ended well."""
@@ -97,7 +98,8 @@ class EndpointRecord:
             self.lengths.observe(output_tokens)
             self.pace.observe_whole(total_s, output_tokens, now_s)
         tokens = output_tokens if output_tokens is not None else self.scalars(now_s).output_tokens
-        self._sample_ttft(flight, self.pace.split(total_s, tokens, now_s), now_s)
+        value_s = self.first.observe_whole(total_s, tokens, flight.input_tokens, now_s, flight.bound)
+        self._sampled_ttft(flight, value_s, now_s)
 
     def saw_waiting(self, flight: Flight, now_s: float) -> None:
         """No first content so far: a censored sample, in place of the one before."""
@@ -107,8 +109,7 @@ class EndpointRecord:
         flight.bound = self.first.exceeds(waited_s, flight.input_tokens, now_s, flight.bound)
         self._sampled(now_s)
 
-    def _sample_ttft(self, flight: Flight, value_s: float, now_s: float) -> None:
-        self.first.observe(value_s, flight.input_tokens, now_s, flight.bound)
+    def _sampled_ttft(self, flight: Flight, value_s: float, now_s: float) -> None:
         flight.bound = None
         self.ttft_export.record_s(value_s)
         self._sampled(now_s)

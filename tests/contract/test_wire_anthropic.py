@@ -225,7 +225,6 @@ def test_errors(name: str) -> None:
 
 
 @over("signed")
-@pytest.mark.xfail(strict=False, reason="streamed thinking_blocks may carry the signature without the text it signs")
 def test_streamed_reasoning_goes_back_as_it_came(name: str) -> None:
     """What a client collects from the deltas, as its SDK does (list items join by index), is the block that Anthropic signed."""
     frames = recordings()[name]["response"]["sse"]

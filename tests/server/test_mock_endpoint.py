@@ -103,7 +103,7 @@ async def test_load_slows_down() -> None:
         await asyncio.gather(*(post(mocks.url("o"), ask()) for _ in range(4)))
         waits = sorted(r["first_byte_ms"] for r in mocks.requests())
         for wait, least in zip(waits, (20, 40, 60, 80), strict=True):
-            assert wait >= least
+            assert wait >= least - 1  # timers may be half a millisecond early
 
 
 async def test_two_runs_of_one_seed_give_the_same_texts() -> None:
@@ -131,7 +131,7 @@ async def test_the_first_token_takes_its_time_and_headers_may_come_before() -> N
             await wire._chunked(200, {})
         (request,) = mocks.requests()
         assert request["first_byte_ms"] < 300
-        assert request["last_byte_ms"] >= 400
+        assert request["last_byte_ms"] >= 399
 
 
 async def test_usage_bill_and_log_agree() -> None:

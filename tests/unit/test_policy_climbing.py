@@ -5,8 +5,10 @@ from fastroute.core.types import Candidate, Decision, EndpointView, Exclusion, T
 from fastroute.policy.climbing import at_ease, start_tier
 
 
-def tier(p_miss, cost, samples=10_000):
-    view = EndpointView(endpoint("x"), TailTable((1.0,), (0.0,)), 0.5, 0.0, 0.01, 100.0, 0.0, samples=samples)
+def tier(p_miss, cost, samples=10_000, in_flight=0):
+    view = EndpointView(
+        endpoint("x"), TailTable((1.0,), (0.0,)), 0.5, 0.0, 0.01, 100.0, 0.0, samples=samples, in_flight=in_flight
+    )
     return Decision("cost_slo", (Candidate(view, p_miss, None if cost is None else Pusd(cost), 0.0),), (), "why")
 
 
@@ -59,3 +61,11 @@ def test_a_new_first_tier_is_tried_before_it_is_judged():
     assert chosen([tier(0.12, 10, samples=0), tier(0.0, 20)]) == 0
     assert chosen([tier(0.12, 10), tier(0.0, 20)]) == 1
     assert at_ease(tier(0.12, 10, samples=0), 0.99)
+
+
+def test_while_it_is_new_the_rest_goes_one_tier_up_and_no_further():
+    full = tier(0.12, 10, samples=0, in_flight=2)
+    assert not at_ease(full, 0.99)
+    assert chosen([full, tier(0.12, 20, samples=0, in_flight=9), tier(0.0, 30)]) == 1
+    assert chosen([full]) == 0
+    assert chosen([tier(0.12, 10, samples=1, in_flight=3), tier(0.0, 20)]) == 0

@@ -81,6 +81,7 @@ def test_an_unknown_preset_is_none(small: PriceBook) -> None:
 def test_a_preset_may_draw_on_several_tables(small: PriceBook) -> None:
     assert small.price_of("azure", "phi") == Price(22, 23)
     assert small.price_of("Azure", "gpt-0") == Price(20, 21)
+    assert small.price_of("azure-foundry", "gpt-0") == Price(20, 21)
 
 
 def test_the_hub_is_priced_by_who_serves(small: PriceBook) -> None:

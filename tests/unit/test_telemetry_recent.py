@@ -10,8 +10,20 @@ import pytest
 
 from fastroute.core.failures import Failure, Fault
 from fastroute.core.trail import Trail
-from fastroute.core.types import Outcome, Role, Usage
-from fastroute.telemetry.recent import RecentTrails, without_content
+from fastroute.core.types import (
+    Candidate,
+    Decision,
+    Endpoint,
+    EndpointView,
+    Exclusion,
+    Outcome,
+    Profile,
+    Role,
+    TailTable,
+    Usage,
+)
+from fastroute.stats.window import BOUNDS
+from fastroute.telemetry.recent import CUT_TABLES_KEPT, RecentTrails, cut, without_content
 
 MakeTrail = Callable[..., Trail]
 
@@ -125,3 +137,53 @@ def test_the_prompt_can_be_freed_once_the_request_is_over(make_trail: MakeTrail)
     del trail
     gc.collect()
     assert watched() is None
+
+
+def table(mean: float) -> TailTable:
+    """A full-size table, of an exponential tail."""
+    return TailTable(BOUNDS, tuple(2.0 ** (-bound / mean) for bound in BOUNDS))
+
+
+def decision(*tables: TailTable) -> Decision:
+    endpoint = Endpoint("flash", "acme", Profile("acme", "openai", "/chat"), "http://127.0.0.1:1", "m", key="the-KEY")
+    views = [
+        EndpointView(endpoint, tail, 0.2, 0.0004, 0.01, 200.0, 0.02, samples=9, output_points=((100.0, 1.0),)) for tail in tables
+    ]
+    return Decision("cost_slo", tuple(Candidate(v, 0.01, None, 1.0) for v in views), (Exclusion(endpoint, "no"),), "cheapest")
+
+
+@pytest.mark.parametrize("mean", [0.06, 0.3, 1.0, 20.0])
+def test_a_cut_table_answers_the_shown_quantiles_as_the_whole_one(mean: float) -> None:
+    whole = table(mean)
+    assert [cut(whole).quantile(q) for q in (0.5, 0.99)] == [whole.quantile(q) for q in (0.5, 0.99)]
+
+
+def test_decisions_are_kept_small_and_say_the_same(make_trail: MakeTrail) -> None:
+    trail = make_trail(decisions=[decision(table(1.0), table(0.4)), decision(table(1.0))])
+    recent = RecentTrails(1)
+    recent.emit(trail)
+    kept = recent.lookup("req-1")
+    assert kept is not None
+    assert kept.to_dict() == trail.to_dict()
+    assert max(len(c.view.ttft_tail.bounds) for d in kept.decisions for c in d.ranked) == 2
+    assert all(c.view.output_points == () for d in kept.decisions for c in d.ranked)
+    assert len(trail.decisions[0].ranked[0].view.ttft_tail.bounds) == len(BOUNDS)
+
+
+def test_requests_of_one_tick_share_a_cut(make_trail: MakeTrail) -> None:
+    recent, tick = RecentTrails(10), table(1.0)
+    for name in "ab":
+        recent.emit(make_trail(name, decisions=[decision(tick)]))
+    one, other = (t.decisions[0].ranked[0].view.ttft_tail for t in recent.last(2))
+    assert one is other
+
+
+def test_tables_of_many_ticks_are_told_apart_and_let_go(make_trail: MakeTrail) -> None:
+    recent = RecentTrails(5)
+    medians = []
+    for i in range(3 * CUT_TABLES_KEPT):
+        tick = table(0.05 * 1.01**i)
+        medians.append(tick.quantile(0.5))
+        recent.emit(make_trail(str(i), decisions=[decision(tick)]))
+    assert [t.decisions[0].ranked[0].view.ttft_tail.quantile(0.5) for t in recent.last(5)] == medians[:-6:-1]
+    assert len(recent._cuts._known) <= CUT_TABLES_KEPT
