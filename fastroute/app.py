@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import gc
 import random
 import signal
 from collections import Counter
@@ -31,7 +32,7 @@ from fastroute.telemetry.gauges import Readings
 from fastroute.telemetry.log import Lines, LogSink
 from fastroute.telemetry.metrics import Metrics
 from fastroute.telemetry.recent import RecentTrails
-from fastroute.transport.aiohttp_client import AiohttpTransport
+from fastroute.transport.http1 import Http1Transport
 
 CHAT_PATH = "/v1/chat/completions"
 TICK_S = 0.25
@@ -54,7 +55,7 @@ class App:
         self.catalog = resolve(config, self.prices.price_of, self.prices.capabilities_of)
         endpoints = tuple(self.catalog.endpoints.values())
         self.admission = Admission(Scoreboard(), endpoints, self.clock, self.rng)
-        self.transport = AiohttpTransport()
+        self.transport = Http1Transport()
         self.recent = RecentTrails(REMEMBERED_TRAILS)
         self.log_sink = LogSink(lines) if lines else None
         self.sink_errors: Counter[str] = Counter()
@@ -202,6 +203,9 @@ async def serve(app: App, announce: Callable[[int, int], None]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: hurry.set() if app.stopping.is_set() else app.stopping.set())
     announce(*await app.start())
+    gc.collect()
+    gc.freeze()  # what start-up made stays; collections need not look at it again
+    gc.set_threshold(20_000, 50, 100)
     await app.stopping.wait()
     log.info("draining", in_flight=app.data.in_flight, up_to_s=app.config.listen.drain_s)
     drain, rush = asyncio.create_task(app.stop()), asyncio.create_task(hurry.wait())

@@ -147,7 +147,7 @@ _CONTEXT_TEXTS = (
 )
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, gc=False):
     """One concrete failure: its class, and what the provider (or we) said about it.
 
     `message` is already scrubbed of credentials and cut to a sane length. `retry_after_s` is the

@@ -29,7 +29,7 @@ def to_usd(amount: int) -> float:
 
 
 def show_usd(amount: int | None) -> str:
-    """Pico-dollars for people: plain decimals with six significant digits, `unpriced` for None."""
+    """Pico-dollars for people: plain decimals, never an exponent, `unpriced` for None."""
     if amount is None:
         return "unpriced"
     digits = f"{to_usd(amount):.12f}".rstrip("0")

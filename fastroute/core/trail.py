@@ -21,7 +21,7 @@ _NO_VERDICT = (
 )
 
 
-class Attempt(msgspec.Struct):
+class Attempt(msgspec.Struct, gc=False):
     """One upstream send, from its start to its classified end. Instants are monotonic seconds."""
 
     endpoint: str
@@ -41,7 +41,7 @@ class Attempt(msgspec.Struct):
         return self.outcome.fault.failure if self.outcome and self.outcome.fault else None
 
 
-class Trail(msgspec.Struct):
+class Trail(msgspec.Struct, gc=False):
     """One request's record. Written by the engine only; sinks read it after `ended_s` is set."""
 
     request: ChatRequest

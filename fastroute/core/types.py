@@ -1,5 +1,6 @@
 """The nouns of fastroute, in the field's standard terms. See docs/glossary.md.
 
+Records of one request are `gc=False`: they hold no cycles, and thousands of remembered ones would slow every collection.
 Units are in the names: `_s` seconds, `_pusd` pico-dollars, `_tokens`, `_bytes`, `_ratio` in 0..1. Unknown is None.
 """
 
@@ -106,7 +107,7 @@ class Route(msgspec.Struct, frozen=True):
 # --- what one request asks ------------------------------------------------------------------------------------------
 
 
-class Needs(msgspec.Struct, frozen=True):
+class Needs(msgspec.Struct, frozen=True, gc=False):
     """What a request needs from the model that answers it."""
 
     vision: bool = False
@@ -114,7 +115,7 @@ class Needs(msgspec.Struct, frozen=True):
     json_schema: bool = False
 
 
-class Overrides(msgspec.Struct, frozen=True):
+class Overrides(msgspec.Struct, frozen=True, gc=False):
     """What the client asked for in `x-fastroute-*` headers. None: the route decides."""
 
     route: str | None = None
@@ -127,7 +128,7 @@ class Overrides(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
 
 
-class ChatRequest(msgspec.Struct):
+class ChatRequest(msgspec.Struct, gc=False):
     """The head of a chat request, decoded; the members of its body carried through as the client sent them."""
 
     id: str
@@ -149,7 +150,7 @@ class ChatRequest(msgspec.Struct):
         return max(1, self.input_bytes // 4)
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one reply. `input_tokens` contain the cached ones, `output_tokens` the reasoning. None: not reported."""
 
     input_tokens: int | None = None
@@ -190,7 +191,7 @@ class BreakerState(enum.StrEnum):
     HALF_OPEN = "half_open"
 
 
-class EndpointView(msgspec.Struct, frozen=True):
+class EndpointView(msgspec.Struct, frozen=True, gc=False):
     """Frozen statistics of one endpoint, as of one instant. Policy reads these and nothing else."""
 
     endpoint: Endpoint
@@ -222,7 +223,7 @@ class EndpointView(msgspec.Struct, frozen=True):
 # --- what the policy answers ----------------------------------------------------------------------------------------
 
 
-class Situation(msgspec.Struct, frozen=True):
+class Situation(msgspec.Struct, frozen=True, gc=False):
     """Everything a strategy may look at when it ranks the endpoints of one tier for one request."""
 
     views: tuple[EndpointView, ...]
@@ -239,7 +240,7 @@ class Situation(msgspec.Struct, frozen=True):
     deadline_covers_reply: bool = True  # False: once content has come, the reply may outlive the deadline
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """An endpoint that may serve, with what is expected of it."""
 
     view: EndpointView
@@ -252,7 +253,7 @@ class Candidate(msgspec.Struct, frozen=True):
         return self.view.endpoint
 
 
-class Exclusion(msgspec.Struct, frozen=True):
+class Exclusion(msgspec.Struct, frozen=True, gc=False):
     """An endpoint that may not serve, and why, in words an operator understands."""
 
     endpoint: Endpoint
@@ -260,7 +261,7 @@ class Exclusion(msgspec.Struct, frozen=True):
     gate_left_s: float | None = None  # when it is only a matter of time
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Endpoints best first; every endpoint of the tier is ranked or excluded with a reason."""
 
     strategy: str
@@ -293,7 +294,7 @@ class Verdict(enum.StrEnum):
     GIVE_UP = "give_up"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The classified end of one attempt. `committed`: bytes of it have reached the client, so nothing may follow it."""
 
     fault: Fault | None = None
@@ -308,7 +309,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.fault is None
 
 
-class UpstreamRequest(msgspec.Struct, frozen=True):
+class UpstreamRequest(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request to a provider, ready to send. Headers carry the key: never printed."""
 
     url: str

@@ -6,6 +6,7 @@ Rules. Members nobody looks at stay as the provider wrote them, digit for digit.
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Raw = msgspec.Raw
 Members = dict[str, Raw]
@@ -40,9 +41,9 @@ class CallDelta(msgspec.Struct, gc=False):
 
 
 class Delta(msgspec.Struct, gc=False):
-    """A delta that needs no mend, or this type refuses it."""
+    """A delta in the middle of an answer. Some providers repeat the role in each."""
 
-    role: None = None
+    role: str | None = None
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -53,11 +54,11 @@ class Delta(msgspec.Struct, gc=False):
 class PlainChoice(msgspec.Struct, gc=False):
     index: int
     delta: Delta
-    finish_reason: None
+    finish_reason: UnsetType | None = UNSET
 
 
 class PlainChunk(msgspec.Struct, gc=False):
-    """A chunk in the middle of an answer, as OpenAI writes it. Anything else fails to decode and is looked at closely."""
+    """A chunk in the middle of an answer, as OpenAI writes it, or nearly. What fails to decode as one is looked at closely."""
 
     id: str
     created: int
@@ -69,6 +70,27 @@ class PlainChunk(msgspec.Struct, gc=False):
 
 
 plain_chunk = msgspec.json.Decoder(PlainChunk)
+
+
+_CHOICE = b'"choices":[{'
+_ROLES = (b',"role":"assistant"', b'"role":"assistant",')
+
+
+def spliced(data: bytes, choice: PlainChoice) -> bytes | None:
+    """The chunk with a `finish_reason`, which some providers leave out, and no role. None: not so simple.
+
+    Inside a JSON string the quotes would be escaped, so what is found is a member; found once, it is the right one.
+    """
+    if choice.finish_reason is UNSET:
+        if data.count(_CHOICE) != 1:
+            return None
+        data = data.replace(_CHOICE, _CHOICE + b'"finish_reason":null,')
+    if choice.delta.role is not None:
+        member = next((text for text in _ROLES if text in data), None)
+        if member is None or data.count(b'"role"') != 1:
+            return None
+        data = data.replace(member, b"")
+    return data
 
 
 def is_empty(raw: Raw) -> bool:

@@ -17,6 +17,7 @@ lost connection is an early end, not a malformed one.
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from fastroute.core.failures import Failure, Fault
 from fastroute.core.types import ChatRequest, Endpoint, Usage
@@ -34,6 +35,7 @@ from fastroute.dialects.openai_frames import (
     event,
     is_null,
     plain_chunk,
+    spliced,
 )
 from fastroute.dialects.openai_mend import ChoiceState, has_content
 from fastroute.dialects.openai_usage import latest, mended_usage, read_usage, so_far
@@ -43,7 +45,8 @@ DONE = b"data: [DONE]\n\n"
 TOO_LARGE = Fault(Failure.TOO_LARGE, "an event of the provider's stream passed 16 MiB")
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
-_UNASKED = ((b',"usage":null', b""), (b'"usage":null,', b""), (b', "usage": null', b""))
+_NULL_USAGE = b',"usage":null'
+_OTHER_NULL_USAGES = (b'"usage":null,', b', "usage": null', b'"usage": null, ')
 _USAGE_CHUNK = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 
 
@@ -121,33 +124,37 @@ class OpenAIRelay:
             except UNREADABLE:
                 pass
             else:
-                if self._is_plain(chunk):
-                    return event(data if self._request.include_usage else _without_null_usage(data))
+                plain = self._plain(data, chunk)
+                if plain is not None:
+                    return event(plain if self._request.include_usage else _without_null_usage(plain))
         try:
             return self._mend(Frame(data))
         except UNREADABLE:
             self.fault = None if last else _unreadable(data)  # a last one cut short tells nothing: `_close` decides
             return b""
 
-    def _is_plain(self, chunk: PlainChunk) -> bool:
-        """Takes note of a chunk that needs no mend; anything not clearly so is left to `_mend`."""
+    def _plain(self, data: bytes, chunk: PlainChunk) -> bytes | None:
+        """Takes note of a chunk that needs no mend, or next to none; gives None for the others, which `_mend` is for."""
         if len(chunk.choices) != 1:
-            return False
+            return None
         choice = chunk.choices[0]
         state, delta = self._choices.get(choice.index), choice.delta
         if state is None or state.finished:
-            return False
+            return None
+        if delta.role is not None or choice.finish_reason is UNSET:
+            plain = spliced(data, choice) if state.role_sent or delta.role is None else None
+            if plain is None:
+                return None
+            data = plain
         if delta.tool_calls:
-            if len(delta.tool_calls) != 1:
-                return False
             call = delta.tool_calls[0]
-            if not state.calls.continues(call.index, call.function.arguments):
-                return False
+            if len(delta.tool_calls) != 1 or not state.calls.continues(call.index, call.function.arguments):
+                return None
         elif not (delta.content or delta.reasoning_content or delta.reasoning or delta.refusal):
-            return False
+            return None
         self.content_started = True
         self.output_tokens_seen += 1
-        return True
+        return data
 
     # --- chunks that need a closer look --------------------------------------------------------------------------
 
@@ -295,11 +302,12 @@ def _without_null_usage(data: bytes) -> bytes:
 
     Inside a JSON string the quotes would be escaped, so the text can only be a member.
     """
-    if b'"usage"' not in data:
-        return data
-    for text, nothing in _UNASKED:
+    at = data.rfind(_NULL_USAGE)
+    if at >= 0:
+        return data[:at] + data[at + len(_NULL_USAGE) :]
+    for text in _OTHER_NULL_USAGES:
         if text in data:
-            return data.replace(text, nothing, 1)
+            return data.replace(text, b"", 1)
     return data
 
 

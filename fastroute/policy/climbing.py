@@ -1,7 +1,7 @@
 """When a tier cannot meet the objective but a higher one can: start there. Pure.
 
 Tiers are rungs of quality, so whatever a lower rung may serve, a higher one may serve too, for more money. A climb must be
-worth it: at least `WORTH` less at risk, and the money it costs less than the miss it avoids. Risk is that of `cost_slo`; a
+worth it: at least `WORTH` less at risk, and the money it costs less than the miss it avoids. Risk is much as in `cost_slo`; a
 tier that was hardly measured and is not suspect counts as no risk, so that tiers are tried in their order before any is
 passed over. But while it is hardly measured it may hold few in flight: the rest goes one tier up, as in `cost_slo`, and no
 further, however new that one is.
@@ -10,7 +10,7 @@ further, however new that one is.
 import math
 
 from fastroute.core.types import Candidate, Decision
-from fastroute.policy.cost_slo import COLD_IN_FLIGHT, risk
+from fastroute.policy.cost_slo import COLD_IN_FLIGHT, DOUBT, DOUBT_WEIGHT
 
 KNOWN_SAMPLES = 3
 WORTH = 0.05  # a smaller difference in risk is noise
@@ -51,7 +51,11 @@ def _full(candidate: Candidate) -> bool:
 
 
 def _risk(candidate: Candidate, allowed: float) -> float:
-    return 0.0 if _hardly_known(candidate) else risk(candidate, allowed)
+    """P(miss) beyond what the target allows and what doubt a young endpoint deserves, as in `cost_slo`."""
+    if _hardly_known(candidate):
+        return 0.0
+    p = candidate.p_miss
+    return max(0.0, p - allowed - DOUBT * math.sqrt(p * (1.0 - p) / (DOUBT_WEIGHT + candidate.view.samples)))
 
 
 def _pays(here: Candidate, above: Candidate, allowed: float) -> bool:

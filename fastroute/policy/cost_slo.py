@@ -42,6 +42,7 @@ MISS_FLOOR_PUSD = 500_000_000.0
 MISS_FLOOR_REQUESTS = 60.0
 ALLOWED_SLOPE = 0.15
 DOUBT = 2.0
+DOUBT_INFERRED = 3.0
 DOUBT_WEIGHT = 20.0
 FAILURE_RISK = 0.05
 BAND = 0.02
@@ -85,8 +86,7 @@ def scored(candidates: list[Candidate], situation: Situation) -> list[Candidate]
     """The same candidates with their scores."""
     costs = effective_costs(candidates)
     worth = miss_worth(candidates, situation.objective.target)
-    allowed = 1.0 - situation.objective.target
-    risks = [worth * risk(c, allowed) for c in candidates]
+    risks = [worth * risk(c, situation) for c in candidates]
     sums = [cost + risk_ for cost, risk_ in zip(costs, risks, strict=True)]
     order = sorted(range(len(sums)), key=sums.__getitem__)
     out = []
@@ -115,10 +115,13 @@ def miss_worth(candidates: list[Candidate], target: float) -> float:
     return max(MISS_REQUESTS * median, floor) * min(max(strictness, 0.2), 5.0)
 
 
-def risk(candidate: Candidate, allowed: float) -> float:
+def risk(candidate: Candidate, situation: Situation) -> float:
     """P(miss), less what the target allows and what doubt a young endpoint deserves."""
-    p = candidate.p_miss
-    doubt = DOUBT * math.sqrt(p * (1.0 - p) / (DOUBT_WEIGHT + candidate.view.samples))
+    p, samples, errors = candidate.p_miss, candidate.view.samples, DOUBT
+    if not situation.stream and situation.objective.ttft_s is not None:
+        samples, errors = samples // 2, DOUBT_INFERRED
+    allowed = 1.0 - situation.objective.target
+    doubt = errors * math.sqrt(p * (1.0 - p) / (DOUBT_WEIGHT + samples))
     return ALLOWED_SLOPE * min(p, allowed) + max(0.0, p - doubt - allowed)
 
 
@@ -130,6 +133,8 @@ def _spill(ranked: list[Candidate], situation: Situation) -> Candidate | None:
     if best.view.in_flight < COLD_IN_FLIGHT << best.view.samples:
         return None
     following = ranked[1]
+    if following.view.samples < best.view.samples:
+        return None
     as_cold = following.view.samples < COLD_SAMPLES
     if as_cold and best.p_miss <= max(COLD_EASE, 1.0 - situation.objective.target):
         return None

@@ -6,11 +6,13 @@ toward the pace that streams have shown, or else toward a prior of 12 ms (or les
 that the slope follows the data only as far as answer lengths vary. The inferred TTFT is T - n x slope.
 
 What can go wrong. Where all answers are equally long the line cannot be told from the prior; then the inferred TTFT is
-never less than 30 % of T, so a slow endpoint does not look instant because we guessed its pace too slow. A straggler is cut
-to three times what was expected before it enters the fit. A reply without a token count is split at the mean length.
+never less than 30 % of T, so a slow endpoint does not look instant because we guessed its pace too slow.  A reply without a
+token count is split at the mean length.
 """
 
-import math
+import itertools
+from bisect import bisect_left
+from collections import deque
 
 from fastroute.stats import priors
 from fastroute.stats.latency import Scale, seconds
@@ -19,11 +21,12 @@ PACE_HALF_LIFE_S = 30.0
 FEWEST_TOKENS = 16  # below, the time between tokens is mostly packetisation
 FASTEST_S = 1e-5
 WHOLE_PRIOR_S = 0.012
-MEMORY = 0.98
+REPLIES = 24
+FIT_EVERY = 8
+LEAN = 1.0
 CAUTION = 0.30  # least share of T that is TTFT while its split is a guess
 CAUTION_SHOWN = 0.05
 STREAMS_SHOW = 3  # streams after which the pace is known
-SPREAD_SHOWS = 0.5  # share of the slope that is data, not prior
 
 
 class Pace:
@@ -48,15 +51,18 @@ class Pace:
 
     def split(self, total_s: float, output_tokens: float, now_s: float) -> float:
         """The TTFT that a reply which took `total_s` for `output_tokens` probably had."""
-        slope = self._whole.slope(self._toward_s(now_s), self._ridge())
-        return max(total_s - output_tokens * slope, self._caution(now_s) * total_s)
+        known = self._streams >= STREAMS_SHOW
+        slope = self._scale.value(now_s) if known else self._whole.slope(self._guess_s)
+        least = CAUTION_SHOWN if known or self._whole.shown() else CAUTION
+        return max(total_s - output_tokens * slope, least * total_s)
 
     def observe_whole(self, total_s: float, output_tokens: int, now_s: float) -> None:
-        """A whole reply's time and tokens."""
-        self._whole.add(float(output_tokens), seconds(total_s))
-        toward_s = self._toward_s(now_s)
-        if self._whole.shown(toward_s, self._ridge()) >= SPREAD_SHOWS and self._streams < STREAMS_SHOW:
-            self._scale.step(max(FASTEST_S, self._whole.slope(toward_s, self._ridge())), now_s)
+        """A whole reply's time and tokens. Once streams have shown the pace they alone are asked."""
+        if self._streams >= STREAMS_SHOW:
+            return
+        self._whole.add(output_tokens, seconds(total_s), self._guess_s, LEAN)
+        if self._whole.shown():
+            self._scale.step(max(FASTEST_S, self._whole.slope(self._guess_s)), now_s)
 
     def mark(self) -> None:
         self._marked = self._scale.long_run()
@@ -66,52 +72,47 @@ class Pace:
             self._scale.recover(self._marked)
         self._marked = None
 
-    def _toward_s(self, now_s: float) -> float:
-        return self._scale.value(now_s) if self._streams >= STREAMS_SHOW else self._guess_s
-
-    def _ridge(self) -> float:
-        return 4.0 if self._streams >= STREAMS_SHOW else 1.0
-
-    def _caution(self, now_s: float) -> float:
-        shown = self._streams >= STREAMS_SHOW or self._whole.shown(self._toward_s(now_s), self._ridge()) >= SPREAD_SHOWS
-        return CAUTION_SHOWN if shown else CAUTION
-
 
 class _Line:
-    """Decayed moments of (tokens, total seconds), and the slope of the line through them."""
+    """The last whole replies as (tokens, total seconds), and the slope of the line through them.
 
-    __slots__ = ("_n", "_nn", "_nt", "_t", "_weight")
+    The slope is the median of the slopes between all pairs, weighted by how far apart they are in tokens; the value it leans
+    toward takes part as one more pair. One straggler among five replies does not move it. (Theil 1950, Sen 1968)
+    """
+
+    __slots__ = ("_replies", "_seen", "_share", "_slope")
 
     def __init__(self) -> None:
-        self._weight = self._n = self._t = self._nn = self._nt = 0.0
+        self._replies: deque[tuple[int, float]] = deque(maxlen=REPLIES)
+        self._seen = 0
+        self._slope: float | None = None
+        self._share = 0.0
 
-    def add(self, n: float, t: float) -> None:
-        if self._weight >= 5.0:
-            mean_n, mean_t = self._n / self._weight, self._t / self._weight
-            t = min(t, 3.0 * mean_t * max(1.0, n / max(1.0, mean_n)))
-        self._weight = self._weight * MEMORY + 1.0
-        self._n, self._t = self._n * MEMORY + n, self._t * MEMORY + t
-        self._nn, self._nt = self._nn * MEMORY + n * n, self._nt * MEMORY + n * t
+    def add(self, tokens: int, total_s: float, toward: float, strength: float) -> None:
+        self._replies.append((tokens, total_s))
+        self._seen += 1
+        if self._seen <= REPLIES or self._seen % FIT_EVERY == 0:
+            self._fit(toward, strength)
 
-    def slope(self, toward: float, strength: float) -> float:
-        """Ridge regression toward `toward`, between 0 and what the mean reply allows."""
-        if self._weight == 0.0:
-            return toward
-        ridge = self._ridge(toward, strength)
-        covariance = self._nt - self._n * self._t / self._weight
-        slope = (covariance + ridge * toward) / (self._spread() + ridge)
-        return min(max(slope, 0.0), self._t / max(1.0, self._n))
+    def slope(self, toward: float) -> float:
+        """Seconds per token, 0 at least."""
+        return toward if self._slope is None else self._slope
 
-    def shown(self, toward: float, strength: float) -> float:
-        """Share of the slope that rests on data, 0 to 1."""
-        if self._weight == 0.0:
-            return 0.0
-        spread = self._spread()
-        return spread / (spread + self._ridge(toward, strength))
+    def shown(self) -> bool:
+        """Whether the slope rests on data more than on what it leans toward."""
+        return self._share >= 0.5
 
-    def _spread(self) -> float:
-        return max(0.0, self._nn - self._n * self._n / self._weight)
+    def _fit(self, toward: float, strength: float) -> None:
+        pairs = [((b_s - a_s) / (b - a), abs(b - a)) for (a, a_s), (b, b_s) in itertools.combinations(self._replies, 2) if a != b]
+        mean_s = sum(total_s for _, total_s in self._replies) / len(self._replies)
+        lean = strength * 0.5 * mean_s / max(FASTEST_S, toward) * len(self._replies)
+        data = float(sum(weight for _, weight in pairs))
+        self._share = data / (data + lean)
+        self._slope = max(0.0, _weighted_median([*pairs, (toward, lean)]))
 
-    def _ridge(self, toward: float, strength: float) -> float:
-        """Noise variance of T over the prior variance of the slope: T is off by a third, the prior by two thirds."""
-        return strength * math.pow(0.5 * self._t / self._weight / max(FASTEST_S, toward), 2.0) + 1e-9
+
+def _weighted_median(pairs: list[tuple[float, float]]) -> float:
+    """The value of (value, weight) pairs that half the weight lies below."""
+    ordered = sorted(pairs)
+    below = list(itertools.accumulate(weight for _, weight in ordered))
+    return ordered[bisect_left(below, below[-1] / 2.0)][0]

@@ -235,3 +235,66 @@ def test_no_path_of_a_machine_is_named() -> None:
 def test_texts_end_with_a_line_end_and_have_no_carriage_returns() -> None:
     code = {name: text for name, text in committed_texts().items() if name.endswith((".py", ".md", ".toml", ".yaml", ".json"))}
     assert [name for name, text in code.items() if text and (not text.endswith("\n") or "\r" in text)] == []
+
+
+# --- the measures themselves ---
+
+
+def only_function(source: str) -> FunctionNode:
+    node = ast.parse(source).body[0]
+    assert isinstance(node, FunctionNode)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("def f(): ...", 0),
+        ('def f():\n    """Says."""', 0),
+        ('def f():\n    """Says\n\n    much.\n    """\n    a = 1\n\n    return a', 3),
+        ("async def f(\n    a,\n    b,\n):\n    return a", 1),
+        ("def f():\n    return [\n        1,\n    ]", 3),
+    ],
+)
+def test_a_functions_lines_are_those_of_its_body(source: str, lines: int) -> None:
+    assert body_lines(only_function(source)) == lines
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("try: a()\nexcept Exception: b()", 1),
+        ("try: a()\nexcept: b()", 1),
+        ("try: a()\nexcept (ValueError, BaseException) as e: b()", 1),
+        ("with contextlib.suppress(Exception): a()", 1),
+        ("try: a()\nexcept BaseException:\n    b()\n    raise", 0),
+        ("try: a()\nexcept Exception as e:\n    raise X from e", 1),
+        ("try: a()\nexcept ValueError: b()", 0),
+        ("with suppress(OSError): a()", 0),
+    ],
+)
+def test_what_catches_everything(source: str, count: int) -> None:
+    assert len(broad_excepts(ast.parse(source))) == count
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("def f(): ...", 0),
+        ("def f(self, a, b): ...", 2),
+        ("def f(cls, a): ...", 1),
+        ("def f(a, /, b, *, c, d=1): ...", 4),
+    ],
+)
+def test_how_parameters_are_counted(source: str, count: int) -> None:
+    assert parameters(only_function(source)) == count
+
+
+@pytest.mark.parametrize("name", ["RequestHandler", "base_url_helper", "HTTPManager", "utils", "DataBase"])
+def test_forbidden_words_are_found_in_names(name: str) -> None:
+    assert words(name) & FORBIDDEN_WORDS
+
+
+@pytest.mark.parametrize("name", ["Handled", "Database", "baseline", "Utility", "Managed"])
+def test_longer_words_are_not_taken_for_forbidden_ones(name: str) -> None:
+    assert not words(name) & FORBIDDEN_WORDS
