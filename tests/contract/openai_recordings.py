@@ -38,12 +38,14 @@ def kind(exchange: Json) -> str:
     return "whole"
 
 
-def over(*kinds: str) -> Any:
+def named(*kinds: str, provider: str = "") -> list[str]:
+    return [name for name, exchange in recordings().items() if kind(exchange) in kinds and name.startswith(provider)]
+
+
+def over(*kinds: str, provider: str = "") -> Any:
     """Runs a test over the recordings of these kinds; skips it where there are none to be had."""
-    names = [name for name, exchange in recordings().items() if kind(exchange) in kinds]
-    if not names:
-        return pytest.mark.skip(reason="no recorded traffic beside the checkout (shared/wire)")
-    return pytest.mark.parametrize("name", names)
+    absent = [pytest.param("", marks=pytest.mark.skip(reason="no recorded traffic beside the checkout (shared/wire)"))]
+    return pytest.mark.parametrize("name", named(*kinds, provider=provider) or absent)
 
 
 def endpoint(name: str) -> Endpoint:

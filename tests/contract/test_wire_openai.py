@@ -6,7 +6,7 @@ cut of the bytes; a broken stream must never look whole; and what needs no mend 
 
 import json
 import random
-from collections.abc import Iterator
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,7 @@ from openai_recordings import (
     endpoint,
     expected_usage,
     kind,
+    named,
     over,
     recordings,
     request_body,
@@ -39,23 +40,12 @@ OWN_WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 BROKEN_BY_OPENAI = {
     "openai/chat-stream-tool-call-tool-result-include-usage-c443f5": 1
 }  # `stop` after a call: one frame is mended
-_REPLAYED: set[str] = set()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _summary(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Says how many exchanges were replayed, so that an absent folder is not taken for success."""
-    yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"openai wire: {len(_REPLAYED)} of {len(recordings())} recorded exchanges replayed")
 
 
 # --- what the client gets -----------------------------------------------------------------------------------------------
 
 
 def replay(request: ChatRequest, name: str, pieces: list[bytes]) -> tuple[bytes, Any]:
-    _REPLAYED.add(name)
     translator = DIALECT.translator(request, endpoint(name))
     out = b"".join([translator.feed(piece) for piece in pieces])
     return out + translator.end(), translator
@@ -258,10 +248,8 @@ def test_content_starts_with_content(name: str) -> None:
     pytest.fail("content never started")
 
 
-@over("stream")
+@over("stream", provider="openai/")
 def test_openai_to_openai_is_byte_for_byte(name: str) -> None:
-    if not name.startswith("openai/"):
-        pytest.skip("not OpenAI's own traffic")
     frames = frames_of(name)
     asked = any('"usage":{' in frame.decode() for frame in frames)
     out, _ = replay(asking(name, stream=True, usage=asked), name, [b"".join(frames)])
@@ -286,7 +274,6 @@ def test_a_recorded_failure_is_a_fault_at_any_cut(name: str) -> None:
 
 @over("whole")
 def test_whole_laws(name: str) -> None:
-    _REPLAYED.add(name)
     body = recordings()[name]["response"]["body"]
     translator = DIALECT.translator(asking(name, stream=False), endpoint(name))
     out = json.loads(translator.whole(b"\n\n" + json.dumps(body).encode()))
@@ -353,7 +340,6 @@ BY_STATUS = {400: Failure.BAD_REQUEST, 401: Failure.AUTH, 404: Failure.NOT_FOUND
 
 @over("error")
 def test_errors(name: str) -> None:
-    _REPLAYED.add(name)
     response = recordings()[name]["response"]
     headers = {key.lower(): value for key, value in response["headers"].items()}
     fault = DIALECT.fault(response["status"], headers, json.dumps(response["body"]).encode())
@@ -382,3 +368,12 @@ def test_recorded_requests_are_put_to_the_provider_unchanged(name: str) -> None:
     assert out == sent
     assert request.stream == bool(sent.get("stream"))
     assert kind(recordings()[name]) == ("stream" if request.stream or "sse" in recordings()[name]["response"] else "whole")
+
+
+def test_count(capsys: pytest.CaptureFixture[str]) -> None:
+    """Says how much was replayed, so that an absent folder is not taken for success."""
+    counts = {of: len(named(of)) for of in ("stream", "failing", "whole", "error")}
+    providers = {name.partition("/")[0] for name in recordings()}
+    with capsys.disabled():
+        sys.stdout.write(f"\nwire, OpenAI: {counts} recordings of {len(providers)} providers\n")
+    assert sum(counts.values()) == len(recordings())
