@@ -74,9 +74,13 @@ def conversation(request: ChatRequest) -> Conversation:
         stop=_stop(fields),
         response_format=_response_format(_decoded(fields, "response_format", dict)),
         choices=_plain(fields, "n", int) or request.choices if "n" in fields else request.choices,
-        extras={name: raw for name, raw in fields.items() if name not in _READ and bytes(raw) != b"null"},
+        extras={name: raw for name, raw in fields.items() if _is_extra(name, raw)},
         **plain,
     )
+
+
+def _is_extra(name: str, raw: msgspec.Raw) -> bool:
+    return name not in _READ and not name.startswith("fastroute") and bytes(raw) != b"null"
 
 
 def _decoded(fields: dict[str, msgspec.Raw], name: str, kind: type) -> Any:
@@ -226,9 +230,9 @@ def _tools(fields: dict[str, msgspec.Raw]) -> tuple[Tool, ...]:
 def _tool(tool: Any, where: str) -> Tool:
     if not isinstance(tool, dict):
         raise bad_request(where, f"'{where}' must be an object")
-    if tool.get("type", "function") != "function" or not isinstance(tool.get("function"), dict):
-        raise unsupported(where, f"'{where}' is not a function, and this provider's dialect has functions only")
-    return _declared(tool["function"], tool, f"{where}.function")
+    if tool.get("type") not in (None, "function"):
+        raise unsupported(f"{where}.type", f"'{where}.type' is no function, and this provider's dialect has functions only")
+    return _declared(tool.get("function"), tool, f"{where}.function")
 
 
 def _declared(function: Any, tool: JsonDict, where: str) -> Tool:

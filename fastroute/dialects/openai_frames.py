@@ -99,6 +99,7 @@ def is_empty(raw: Raw) -> bool:
 
 
 def is_null(raw: Raw | None) -> bool:
+    """The member is not there, or is null."""
     return raw is None or bytes(raw) == b"null"
 
 

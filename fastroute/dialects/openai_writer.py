@@ -50,7 +50,7 @@ class OpenAIWriter:
         self._begun: set[int] = set()
         self._silent: dict[tuple[int, int], bool] = {}  # (choice, call) -> no arguments so far
         self._usage: Usage | None = None
-        self._thoughts: dict[tuple[int, int], str] = {}  # (choice, block) -> reasoning so far
+        self._thoughts: dict[tuple[int, int], list[str]] = {}  # (choice, block) -> reasoning so far
         self._blocks: dict[int, int] = {}  # choice -> thinking blocks sent
         self._gathered: dict[int, JsonDict] = {}  # choice -> extras that wait for its finish
         self._finished: set[int] = set()
@@ -120,10 +120,10 @@ class OpenAIWriter:
 
     def _thought(self, event: ThinkingDelta) -> JsonDict:
         """The text as it comes; with the signature the whole block, so that a client can send it back as it was signed."""
-        key = event.choice, event.block
-        self._thoughts[key] = self._thoughts.get(key, "") + event.text
+        pieces = self._thoughts.setdefault((event.choice, event.block), [])
+        pieces.append(event.text)
         said: JsonDict = {"reasoning_content": event.text} if event.text else {}
-        block = thinking_block(event, self._thoughts[key])
+        block = thinking_block(event, pieces)
         if block is not None:
             number = self._blocks.get(event.choice, 0)  # clients join list items by it
             self._blocks[event.choice] = number + 1
@@ -172,12 +172,12 @@ def delta_of(event: Event) -> JsonDict:
             return {}
 
 
-def thinking_block(event: ThinkingDelta, text: str) -> JsonDict | None:
-    """Signed or redacted reasoning as a block that clients send back unchanged; None for plain text."""
+def thinking_block(event: ThinkingDelta, pieces: Sequence[str]) -> JsonDict | None:
+    """Signed or redacted reasoning as a block that clients send back unchanged; None for plain text. `pieces`: its text."""
     if event.redacted is not None:
         return {"type": "redacted_thinking", "data": event.redacted}
     if event.signature is not None:
-        return {"type": "thinking", "thinking": text, "signature": event.signature}
+        return {"type": "thinking", "thinking": "".join(pieces), "signature": event.signature}
     return None
 
 

@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._serving = self._pumping = False
         self.served = 0  # requests begun
         self.paused = False  # the client reads more slowly than we write
+        self.leaving = False  # to be closed once its response is complete
         self.lost = asyncio.Event()  # the connection is gone
         self.on_lost: Callable[[], None] | None = None
         self.on_resumed: Callable[[], None] | None = None
@@ -58,7 +59,7 @@ class Connection(asyncio.Protocol):
         """The response is complete: goes on to the next request, or closes after what was written."""
         self.on_lost = self.on_resumed = None
         self._serving = False
-        if not keep_alive:
+        if not keep_alive or self.leaving:
             self.close()
         elif not self._pumping:
             self._pump()

@@ -40,12 +40,14 @@ class Listener:
         asyncio.get_running_loop().add_reader(listening.fileno(), self._accept, listening)
 
     def refuse(self) -> None:
-        """Does not listen, but keeps the port. Closes the connections that are idle; those at work run to their end."""
+        """Does not listen, but keeps the port. Closes the connections that are idle, and those at work when they are done."""
         self._stop_listening()
         if self._placeholder is None:
             self._placeholder = self._bound()
             self.port = self._placeholder.getsockname()[1]
         self.drop_idle()
+        for connection in self.connections:
+            connection.leaving = True
 
     def drop_idle(self) -> None:
         """Closes the connections that wait for a request."""

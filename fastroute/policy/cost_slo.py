@@ -15,8 +15,8 @@ Theory of operation. Every usable endpoint gets a score in pico-dollars; the low
 Scores within 2 % are a tie: least in flight, then chance. Then three exceptions, in this order:
 - *Infeasible*: where every P(miss) is 0.5 or more, `on_infeasible` decides.
 - *Cold start*: a best candidate with fewer than 5 TTFT samples may hold 2 x 2^samples in flight; beyond, the next one is
-  taken, whatever its own samples. Not so where the next one is as cold and the best one is expected to meet the objective
-  even so: then spilling buys no safety.
+  taken, whatever it holds. Not so where spilling buys no safety: the next one is less known; or it is cold too, and the
+  best one is expected to meet the objective even so, or was itself taken because a cheaper one is too slow.
 - *Probe*: a cheaper endpoint that nobody has measured for 20 s gets this request with a small chance, so that its recovery
   is found. It is judged by its long-run prediction, and ranked with the P(miss) that the promise allows, so that it is not
   passed over again. Probes stay near 2 % of requests; one that the long run speaks against is tried far more rarely.
@@ -42,7 +42,6 @@ MISS_FLOOR_PUSD = 500_000_000.0
 MISS_FLOOR_REQUESTS = 60.0
 ALLOWED_SLOPE = 0.15
 DOUBT = 2.0
-DOUBT_INFERRED = 3.0
 DOUBT_WEIGHT = 20.0
 FAILURE_RISK = 0.05
 BAND = 0.02
@@ -117,28 +116,38 @@ def miss_worth(candidates: list[Candidate], target: float) -> float:
 
 def risk(candidate: Candidate, situation: Situation) -> float:
     """P(miss), less what the target allows and what doubt a young endpoint deserves."""
-    p, samples, errors = candidate.p_miss, candidate.view.samples, DOUBT
-    if not situation.stream and situation.objective.ttft_s is not None:
-        samples, errors = samples // 2, DOUBT_INFERRED
-    allowed = 1.0 - situation.objective.target
-    doubt = errors * math.sqrt(p * (1.0 - p) / (DOUBT_WEIGHT + samples))
+    p, allowed = candidate.p_miss, 1.0 - situation.objective.target
+    doubt = DOUBT * math.sqrt(p * (1.0 - p) / (DOUBT_WEIGHT + evidence(candidate, situation)))
     return ALLOWED_SLOPE * min(p, allowed) + max(0.0, p - doubt - allowed)
+
+
+def evidence(candidate: Candidate, situation: Situation) -> int:
+    """How many TTFT samples speak for or against it. A TTFT inferred from a whole reply is worth half a seen one."""
+    inferred = not situation.stream and situation.objective.ttft_s is not None
+    return candidate.view.samples // 2 if inferred else candidate.view.samples
 
 
 def _spill(ranked: list[Candidate], situation: Situation) -> Candidate | None:
     """The candidate that takes over where the best one is new and has enough in flight."""
     best = ranked[0]
-    if len(ranked) < 2 or best.view.samples >= COLD_SAMPLES:
-        return None
-    if best.view.in_flight < COLD_IN_FLIGHT << best.view.samples:
+    known = evidence(best, situation)
+    if len(ranked) < 2 or known >= COLD_SAMPLES or best.view.in_flight < COLD_IN_FLIGHT << known:
         return None
     following = ranked[1]
-    if following.view.samples < best.view.samples:
+    also_known = evidence(following, situation)
+    if also_known < known:
         return None
-    as_cold = following.view.samples < COLD_SAMPLES
-    if as_cold and best.p_miss <= max(COLD_EASE, 1.0 - situation.objective.target):
+    if also_known < COLD_SAMPLES and (_cost_key(best) > _least_cost(ranked) or best.p_miss <= _at_ease(situation)):
         return None
     return following
+
+
+def _least_cost(candidates: list[Candidate]) -> float:
+    return min(_cost_key(c) for c in candidates)
+
+
+def _at_ease(situation: Situation) -> float:
+    return max(COLD_EASE, 1.0 - situation.objective.target)
 
 
 def _by_fallback(ranked: list[Candidate], situation: Situation) -> tuple[list[Candidate], str]:

@@ -1,1 +1,1 @@
-"""."""
+"""Rolling statistics per endpoint, read by policy as frozen views."""

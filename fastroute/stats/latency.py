@@ -5,7 +5,8 @@ sees is the ratio observed / predicted, so that one distribution serves prompts 
 - *Scale* follows observations by clipped log-steps of 2 % a sample. It has a long-run twin ten times slower, and reads long
   + (short - long) x 2^(-age / half-life): without samples a bad spell fades and an endpoint is not exiled by it.
 - *Warm-up*: with few samples the scale is the lower median of the prior and everything seen, so one straggler says nothing
-  and two slow answers say it all. Ratios seen so far are computed again each time the scale jumps.
+  and two slow answers say it all. Ratios seen so far are computed again each time the scale jumps. Replies seen only as a
+  whole wait until their split is more than a guess; until then the endpoint counts as untried.
 - *Slope* k is fitted by least squares only after 100 samples whose sizes spread four-fold; before that it is 0.
 - A request still waiting when its patience ends, or given up, is a *bound*: TTFT exceeds what was waited. Its real value,
   should it come, takes the bound's place; one request never counts twice.
@@ -17,20 +18,18 @@ Source: selection notes 2.1, 2.2 and pitfalls 7, 10, 36; the lower median is our
 """
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from fastroute.core.types import TailTable
 from fastroute.stats import priors
+from fastroute.stats.scale import Scale, seconds
 from fastroute.stats.window import Window
 
-GAIN = 0.02
-LONG_GAIN = 0.002
-CLIP = 0.7  # log units
 SCALE_HALF_LIFE_S = 60.0
-FASTEST_S, SLOWEST_S = 1e-4, 3600.0
 WARM_SAMPLES = 8
+WARM_WHOLE = 24
 WARM_ENTRIES = 32
 FIT_SAMPLES = 100
 FIT_EVERY = 20
@@ -39,61 +38,13 @@ FIT_DOUBT = 4.0  # a slope under two standard errors is none, one little above i
 FIT_MEMORY = 1.0 - 1.0 / 300.0
 
 
-def seconds(value_s: float) -> float:
-    """A measured duration, clamped to what durations can be. NaN counts as the longest."""
-    return min(max(value_s, FASTEST_S), SLOWEST_S) if not math.isnan(value_s) else SLOWEST_S
+class Splitter(Protocol):
+    """Infers the TTFT of replies seen only as a whole."""
 
+    def split(self, total_s: float, output_tokens: float, now_s: float) -> float: ...
 
-class Scale:
-    """A positive quantity that drifts, followed in log units, with a long-run twin that it returns to when unobserved."""
-
-    __slots__ = ("_half_life_s", "_long", "_seen_s", "_short", "n")
-
-    def __init__(self, prior: float, half_life_s: float) -> None:
-        self._short = self._long = math.log(prior)
-        self._half_life_s = half_life_s
-        self._seen_s = 0.0
-        self.n = 0
-
-    def value(self, now_s: float) -> float:
-        return math.exp(self._log_now(now_s))
-
-    def long_run(self) -> float:
-        return math.exp(self._long)
-
-    def put(self, value: float, n: int, now_s: float) -> None:
-        """Sets both twins, as `n` samples would have."""
-        self._short = self._long = math.log(value)
-        self.n, self._seen_s = n, now_s
-
-    def step(self, value: float, now_s: float) -> None:
-        """One observation."""
-        self._short, self._seen_s = self._log_now(now_s), now_s
-        self.n += 1
-        seen = math.log(value)
-        self._short += max(GAIN, 1.0 / self.n) * _clipped(seen - self._short)
-        self._long += max(LONG_GAIN, 1.0 / self.n) * _clipped(seen - self._long)
-
-    def stretch(self, factor: float) -> None:
-        """Changes the unit of measurement."""
-        self._short += math.log(factor)
-        self._long += math.log(factor)
-
-    def recover(self, long_run: float) -> None:
-        """Back to a long-run value remembered from better days."""
-        self._short = self._long = math.log(long_run)
-
-    def _log_now(self, now_s: float) -> float:
-        age_s = max(0.0, now_s - self._seen_s)
-        return self._long + (self._short - self._long) * math.exp2(-age_s / self._half_life_s)
-
-
-def _clipped(step: float) -> float:
-    return min(max(step, -CLIP), CLIP)
-
-
-Split = Callable[[float, float, float], float]
-"""(total seconds, output tokens, now) -> the TTFT that such a reply probably had."""
+    def resolved(self) -> bool:
+        """Whether enough has been seen for a split to be more than a guess."""
 
 
 class SizeSlope:
@@ -159,8 +110,8 @@ class _Entry(msgspec.Struct):
 class FirstContent:
     """One endpoint's TTFT: prediction by size, and the distribution around it."""
 
-    def __init__(self, prior_s: float | None, split: Split = lambda total_s, output_tokens, now_s: total_s) -> None:
-        self._split = split
+    def __init__(self, prior_s: float | None, splitter: Splitter | None = None) -> None:
+        self._splitter = splitter
         self._prior_s = seconds(priors.TTFT_S if prior_s is None else prior_s)
         self._scale = Scale(self._prior_s, SCALE_HALF_LIFE_S)
         self._slope = SizeSlope()
@@ -184,8 +135,9 @@ class FirstContent:
     def observe_whole(
         self, total_s: float, output_tokens: float, input_tokens: int, now_s: float, bound: Bound | None = None
     ) -> float:
-        """A reply seen only as a whole. Gives the TTFT it probably had; while warming up, old splits are made anew."""
-        value_s = self._split(total_s, output_tokens, now_s)
+        """A reply seen only as a whole. Gives the TTFT it probably had."""
+        assert self._splitter is not None
+        value_s = self._splitter.split(total_s, output_tokens, now_s)
         self._take(_Entry(seconds(value_s), now_s, whole=(total_s, output_tokens)), input_tokens, bound)
         return value_s
 
@@ -197,11 +149,11 @@ class FirstContent:
         value_s, now_s = entry.value_s, entry.at_s
         if bound is not None:
             self._retract(bound)
-        self.samples += 1
         if self._warm is not None:
             self._warm.append(entry)
             self._warm_up(now_s)
             return
+        self.samples += 1
         ratio = value_s / self.predicted_s(input_tokens, now_s)
         self.window.record(ratio, now_s)
         self._scale.step(value_s / self._slope.shape(input_tokens), now_s)
@@ -246,19 +198,28 @@ class FirstContent:
     def _warm_up(self, now_s: float) -> None:
         """Sets the scale from all that was seen, and the window from the ratios to it."""
         assert self._warm is not None
-        for entry in self._warm:
-            if entry.whole is not None:
-                entry.value_s = seconds(self._split(*entry.whole, now_s))
-        told = [e.value_s for e in self._warm if e.bound is None or e.value_s > self._prior_s]
+        usable = [e for e in self._warm if self._resolve(e, now_s)]
+        told = [e.value_s for e in usable if e.bound is None or e.value_s > self._prior_s]
         values = sorted([self._prior_s, *told])
         scale = values[(len(values) - 1) // 2]
         self._scale.put(scale, len(told), now_s)
         self.window.clear()
-        for entry in self._warm:
+        for entry in usable:
             if entry.bound is None:
                 self.window.record(entry.value_s / scale, entry.at_s)
             else:
                 entry.bound.ratio = entry.value_s / scale
                 self.window.record_censored(entry.bound.ratio, entry.at_s)
-        if self.samples >= WARM_SAMPLES or len(self._warm) >= WARM_ENTRIES:
+        self.samples = self.window.samples
+        enough = WARM_WHOLE if any(e.whole for e in usable) else WARM_SAMPLES
+        if self.samples >= enough or len(self._warm) >= WARM_ENTRIES:
             self._warm = None
+
+    def _resolve(self, entry: _Entry, now_s: float) -> bool:
+        """Splits a whole reply by what is known now. False: nothing is known yet, so it must wait."""
+        if entry.whole is None:
+            return True
+        if self._splitter is None or not self._splitter.resolved():
+            return False
+        entry.value_s = seconds(self._splitter.split(*entry.whole, now_s))
+        return True

@@ -5,6 +5,9 @@ its total time T and its n output tokens. Over many replies T = TTFT + n x TPOT 
 toward the pace that streams have shown, or else toward a prior of 12 ms (or less, where the endpoint's own prior is), so
 that the slope follows the data only as far as answer lengths vary. The inferred TTFT is T - n x slope.
 
+Until at least a few replies of varied length, three streams or eight replies of any kind were seen, a split would be a
+guess: it is not `resolved`, and whoever keeps TTFT waits.
+
 What can go wrong. Where all answers are equally long the line cannot be told from the prior; then the inferred TTFT is
 never less than 30 % of T, so a slow endpoint does not look instant because we guessed its pace too slow.  A reply without a
 token count is split at the mean length.
@@ -15,7 +18,7 @@ from bisect import bisect_left
 from collections import deque
 
 from fastroute.stats import priors
-from fastroute.stats.latency import Scale, seconds
+from fastroute.stats.scale import Scale, seconds
 
 PACE_HALF_LIFE_S = 30.0
 FEWEST_TOKENS = 16  # below, the time between tokens is mostly packetisation
@@ -23,7 +26,8 @@ FASTEST_S = 1e-5
 WHOLE_PRIOR_S = 0.012
 REPLIES = 24
 FIT_EVERY = 8
-LEAN = 1.0
+LEAN = 0.5
+GUESS_AFTER = 8  # whole replies after which the prior has to do
 CAUTION = 0.30  # least share of T that is TTFT while its split is a guess
 CAUTION_SHOWN = 0.05
 STREAMS_SHOW = 3  # streams after which the pace is known
@@ -34,7 +38,7 @@ class Pace:
 
     def __init__(self, prior_s: float | None) -> None:
         self._scale = Scale(max(FASTEST_S, priors.TPOT_S if prior_s is None else prior_s), PACE_HALF_LIFE_S)
-        self._streams = 0
+        self._streams = self._wholes = 0
         self._whole = _Line()
         self._guess_s = min(WHOLE_PRIOR_S, self._scale.long_run())
         self._marked: float | None = None
@@ -56,9 +60,14 @@ class Pace:
         least = CAUTION_SHOWN if known or self._whole.shown() else CAUTION
         return max(total_s - output_tokens * slope, least * total_s)
 
-    def observe_whole(self, total_s: float, output_tokens: int, now_s: float) -> None:
+    def resolved(self) -> bool:
+        """Whether a split rests on streams, on varied lengths, or at least on so many replies that the prior has to do."""
+        return self._streams >= STREAMS_SHOW or self._wholes >= GUESS_AFTER or self._whole.shown()
+
+    def observe_whole(self, total_s: float, output_tokens: int | None, now_s: float) -> None:
         """A whole reply's time and tokens. Once streams have shown the pace they alone are asked."""
-        if self._streams >= STREAMS_SHOW:
+        self._wholes += 1
+        if output_tokens is None or self._streams >= STREAMS_SHOW:
             return
         self._whole.add(output_tokens, seconds(total_s), self._guess_s, LEAN)
         if self._whole.shown():

@@ -55,7 +55,7 @@ class EndpointRecord:
     def __init__(self, endpoint: Endpoint, pool: Lengths) -> None:
         self.endpoint = endpoint
         self.pace = Pace(endpoint.prior_tpot_s)
-        self.first = FirstContent(endpoint.prior_ttft_s, self.pace.split)
+        self.first = FirstContent(endpoint.prior_ttft_s, self.pace)
         self.lengths = Lengths(pool)
         self.outcomes = OutcomeRing()
         self.ttft_export, self.total_export = LatencyHistogram(), LatencyHistogram()
@@ -96,7 +96,7 @@ class EndpointRecord:
         self.total_export.record_s(total_s)
         if output_tokens is not None:
             self.lengths.observe(output_tokens)
-            self.pace.observe_whole(total_s, output_tokens, now_s)
+        self.pace.observe_whole(total_s, output_tokens, now_s)
         tokens = output_tokens if output_tokens is not None else self.scalars(now_s).output_tokens
         value_s = self.first.observe_whole(total_s, tokens, flight.input_tokens, now_s, flight.bound)
         self._sampled_ttft(flight, value_s, now_s)

@@ -304,6 +304,7 @@ class Http1Transport:
     async def aclose(self) -> None:
         for pool in self._pools.values():
             pool.close()
+        await asyncio.sleep(0)  # sockets are closed on the loop's next turn
 
     def _prepared(self, request: UpstreamRequest) -> tuple[Pool, bytes]:
         """The pool and the request head up to the length of the body; built once per (URL, headers)."""

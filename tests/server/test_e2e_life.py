@@ -1,6 +1,7 @@
 """What users rely on, over real sockets: failover, deadlines, disconnects, limits, the cheapest that is quick enough."""
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -162,6 +163,8 @@ async def read_raw(s, **body):
                 break
             out += (await reader.readexactly(size + 2))[:-2]
     writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
     return out, complete
 
 

@@ -40,6 +40,7 @@ class World(msgspec.Struct, frozen=True):
     output_sigma: float = 0.7
     input_tokens: int = 300
     usd_per_mtok: float = 0.2
+    deadline_s: float = 10.0
 
 
 def endpoints(world: World) -> list[Endpoint]:
@@ -83,7 +84,7 @@ class Simulation:
         world = self.world
         tokens = max(1, int(self.rng.lognormvariate(math.log(world.input_tokens), 0.6)))
         views = tuple(self.board.view(e, now_s) for e in self.endpoints)
-        decision = self.strategy.decide(Situation(views, world.objective, 0.0, 10.0, tokens, stream=world.stream), self.rng)
+        decision = self.strategy.decide(Situation(views, world.objective, 0.0, world.deadline_s, tokens, stream=world.stream), self.rng)
         endpoint = decision.ranked[0].endpoint
         i = int(endpoint.name[1:])
         self.order.append(i)

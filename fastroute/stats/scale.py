@@ -1,0 +1,68 @@
+"""A positive quantity that drifts, followed in log units, with a long-run twin.
+
+Theory of operation. Observations move the short twin by clipped steps of 2 % (more at first: 1 / n), the long one ten times
+more slowly. A reading is long + (short - long) x 2^(-age / half-life): without observations a bad spell fades, so that an
+endpoint is not exiled by it for ever.
+
+Source: selection notes 2.1, 2.4; pitfall 10.
+"""
+
+import math
+
+GAIN = 0.02
+LONG_GAIN = 0.002
+CLIP = 0.7  # log units
+FASTEST_S, SLOWEST_S = 1e-4, 3600.0
+
+
+def seconds(value_s: float) -> float:
+    """A measured duration, clamped to what durations can be. NaN counts as the longest."""
+    return min(max(value_s, FASTEST_S), SLOWEST_S) if not math.isnan(value_s) else SLOWEST_S
+
+
+class Scale:
+    """A positive quantity that drifts, followed in log units, with a long-run twin that it returns to when unobserved."""
+
+    __slots__ = ("_half_life_s", "_long", "_seen_s", "_short", "n")
+
+    def __init__(self, prior: float, half_life_s: float) -> None:
+        self._short = self._long = math.log(prior)
+        self._half_life_s = half_life_s
+        self._seen_s = 0.0
+        self.n = 0
+
+    def value(self, now_s: float) -> float:
+        return math.exp(self._log_now(now_s))
+
+    def long_run(self) -> float:
+        return math.exp(self._long)
+
+    def put(self, value: float, n: int, now_s: float) -> None:
+        """Sets both twins, as `n` samples would have."""
+        self._short = self._long = math.log(value)
+        self.n, self._seen_s = n, now_s
+
+    def step(self, value: float, now_s: float) -> None:
+        """One observation."""
+        self._short, self._seen_s = self._log_now(now_s), now_s
+        self.n += 1
+        seen = math.log(value)
+        self._short += max(GAIN, 1.0 / self.n) * _clipped(seen - self._short)
+        self._long += max(LONG_GAIN, 1.0 / self.n) * _clipped(seen - self._long)
+
+    def stretch(self, factor: float) -> None:
+        """Changes the unit of measurement."""
+        self._short += math.log(factor)
+        self._long += math.log(factor)
+
+    def recover(self, long_run: float) -> None:
+        """Back to a long-run value remembered from better days."""
+        self._short = self._long = math.log(long_run)
+
+    def _log_now(self, now_s: float) -> float:
+        age_s = max(0.0, now_s - self._seen_s)
+        return self._long + (self._short - self._long) * math.exp2(-age_s / self._half_life_s)
+
+
+def _clipped(step: float) -> float:
+    return min(max(step, -CLIP), CLIP)

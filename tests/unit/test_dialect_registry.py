@@ -1,0 +1,27 @@
+"""Every dialect and client API is there under the name it gives itself."""
+
+from fastroute.core.ports import ClientApi, Dialect
+from fastroute.dialects.anthropic_messages import AnthropicDialect
+from fastroute.dialects.openai_chat import OpenAIChatApi
+from fastroute.dialects.openai_dialect import OpenAIDialect
+from fastroute.dialects.registry import client_apis, dialects
+
+
+def test_dialects() -> None:
+    known: dict[str, Dialect] = dialects(lambda: 5.0)
+    assert {name: type(dialect) for name, dialect in known.items()} == {
+        "openai_chat": OpenAIDialect,
+        "anthropic_messages": AnthropicDialect,
+    }
+    assert all(dialect.name == name for name, dialect in known.items())
+
+
+def test_dialects_are_given_the_clock() -> None:
+    for dialect in dialects(lambda: 90.0).values():
+        assert dialect.fault(429, {"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, b"").retry_after_s == 10.0
+
+
+def test_client_apis() -> None:
+    known: dict[str, ClientApi] = client_apis()
+    assert {name: type(api) for name, api in known.items()} == {"openai_chat": OpenAIChatApi}
+    assert client_apis() == client_apis() or client_apis() is not known, "built anew for each caller"
