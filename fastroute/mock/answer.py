@@ -82,6 +82,7 @@ def compose(ask: Ask, salt: str, output: OutputSpec, id_rng: Random) -> Answer:
 
 
 def new_id(rng: Random, length: int = 24) -> str:
+    """The random part of an id, as providers make them."""
     return "".join(rng.choices(_ID_ALPHABET, k=length))
 
 

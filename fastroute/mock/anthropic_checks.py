@@ -24,6 +24,7 @@ _CHOICES = frozenset({"auto", "any", "tool", "none"})
 
 
 def invalid(message: str) -> Rejected:
+    """A 400 in Anthropic's words."""
     return Rejected(400, message, "invalid_request_error")
 
 

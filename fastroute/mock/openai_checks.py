@@ -43,6 +43,7 @@ _TYPES: dict[str, type] = {
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> Rejected:
+    """A 400 in OpenAI's words."""
     return Rejected(400, message, _INVALID, code, param)
 
 

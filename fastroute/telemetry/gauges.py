@@ -20,13 +20,12 @@ Samples = list[tuple[tuple[str, ...], float]]
 
 
 class Readings(msgspec.Struct, frozen=True):
-    """What is read at scrape time. Mappings are totals since the start, by sink name or reload result."""
+    """What is read at scrape time. Mappings are totals since the start, by sink name."""
 
     views: tuple[EndpointView, ...] = ()
     in_flight: int | None = None
     dropped: dict[str, int] = {}
     sink_errors: dict[str, int] = {}
-    reloads: dict[str, int] = {}
     price_age_days: int | None = None
 
 
@@ -45,11 +44,7 @@ class Gauges(Collector):
         yield _family(names.BUILD, [((self._version,), 1)])
         yield _family(names.IN_FLIGHT, _known((), readings.in_flight))
         yield _family(names.PRICE_AGE, _known((), readings.price_age_days))
-        for metric, totals in (
-            (names.DROPPED, readings.dropped),
-            (names.SINK_ERRORS, readings.sink_errors),
-            (names.RELOADS, readings.reloads),
-        ):
+        for metric, totals in ((names.DROPPED, readings.dropped), (names.SINK_ERRORS, readings.sink_errors)):
             yield _family(metric, [((label,), n) for label, n in totals.items()])
         yield from _endpoint_families(readings.views)
 

@@ -130,7 +130,6 @@ DROPPED = Metric(
     "Records a sink could not keep because its queue was full.",
 )
 SINK_ERRORS = Metric("fastroute_sink_errors_total", Kind.COUNTER, ("sink",), "Exceptions raised by a sink.")
-RELOADS = Metric("fastroute_config_reloads_total", Kind.COUNTER, ("result",), "Configuration reloads: ok or failed.")
 PRICE_AGE = Metric("fastroute_price_snapshot_age_days", Kind.GAUGE, (), "Age of the price snapshot.")
 BUILD = Metric("fastroute_build_info", Kind.GAUGE, ("version",), "Always 1; the label says which version runs.")
 
@@ -154,7 +153,6 @@ ALL: tuple[Metric, ...] = (
     ENDPOINT_GATE,
     DROPPED,
     SINK_ERRORS,
-    RELOADS,
     PRICE_AGE,
     BUILD,
 )

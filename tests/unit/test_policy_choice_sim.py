@@ -84,7 +84,9 @@ class Simulation:
         world = self.world
         tokens = max(1, int(self.rng.lognormvariate(math.log(world.input_tokens), 0.6)))
         views = tuple(self.board.view(e, now_s) for e in self.endpoints)
-        decision = self.strategy.decide(Situation(views, world.objective, 0.0, world.deadline_s, tokens, stream=world.stream), self.rng)
+        decision = self.strategy.decide(
+            Situation(views, world.objective, 0.0, world.deadline_s, tokens, stream=world.stream), self.rng
+        )
         endpoint = decision.ranked[0].endpoint
         i = int(endpoint.name[1:])
         self.order.append(i)

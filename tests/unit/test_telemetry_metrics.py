@@ -186,12 +186,11 @@ def test_an_endpoint_never_seen_has_no_quantile(scraped: Scraped) -> None:
 
 
 def test_process_gauges(scraped: Scraped) -> None:
-    scraped.readings = Readings(in_flight=4, price_age_days=12, dropped={"log": 2}, sink_errors={"log": 1}, reloads={"failed": 3})
+    scraped.readings = Readings(in_flight=4, price_age_days=12, dropped={"log": 2}, sink_errors={"log": 1})
     assert scraped.value("fastroute_in_flight_requests") == 4
     assert scraped.value("fastroute_price_snapshot_age_days") == 12
     assert scraped.value("fastroute_sink_dropped_total", sink="log") == 2
     assert scraped.value("fastroute_sink_errors_total", sink="log") == 1
-    assert scraped.value("fastroute_config_reloads_total", result="failed") == 3
     assert scraped.value("fastroute_build_info", version="1.2.3") == 1
 
 
@@ -232,7 +231,7 @@ def test_the_accept_header_chooses_the_format(scraped: Scraped, accept: str | No
 
 def everything(scraped: Scraped, make_trail: MakeTrail, make_attempt: Callable[..., Any]) -> None:
     """Makes every metric have a sample."""
-    scraped.readings = Readings((view("flash"),), 1, {"log": 1}, {"log": 1}, {"ok": 1}, 1)
+    scraped.readings = Readings((view("flash"),), 1, {"log": 1}, {"log": 1}, 1)
     unpriced = make_attempt(cost_pusd=None)
     scraped.emit(make_trail(objective=Objective(ttft_s=1.0), attempts=[unpriced, make_attempt(cost_estimated=True)]))
 
