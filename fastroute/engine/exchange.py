@@ -6,6 +6,8 @@ from fastroute.core.ports import Clock, ReplyPort
 from fastroute.core.trail import Attempt, Trail
 from fastroute.core.types import ChatRequest, Endpoint, Objective, Role, Route
 
+OVERDUE_SHARE = 0.3
+
 
 class Exchange:
     """The client's request and its reply port, the route, the one deadline, the Trail, and which endpoints were tried."""
@@ -44,11 +46,16 @@ class Exchange:
         self.trail.attempts.append(attempt)
         return attempt
 
-    def patience_s(self) -> float | None:
-        """How long first content may take before this request's objective is lost; None without an objective."""
+    def patience_s(self) -> float:
+        """How long first content may take before the attempt counts as overdue: until the objective is lost.
+
+        Without an objective a share of the deadline stands in, so that a hanging endpoint is found out all the same.
+        """
         limit_s = self.objective.ttft_s if self.request.stream else self.objective.total_s
         limit_s = limit_s if limit_s is not None else self.objective.total_s
-        return None if limit_s is None else max(0.0, limit_s - self.elapsed_s())
+        if limit_s is None:
+            limit_s = OVERDUE_SHARE * (self.deadline.at_s - self.request.accepted_s)
+        return max(0.0, limit_s - self.elapsed_s())
 
     def untried(self, tier: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         """The endpoints of a tier that may still be tried. A prompt that did not fit is not sent to as small a model again."""

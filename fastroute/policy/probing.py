@@ -6,9 +6,9 @@ requests.
 
 Theory of operation. After a probe an endpoint rests for 20 s, so at R requests per second a chance p costs 1 / (20 R + 1 /
 p) of them; solved for 2 %, p grows with R until above 2.5 requests per second every due probe is sent at once. A suspect
-rests by its own gate (2 s growing to 30 s); its chance is a fifth at one request per second. An endpoint with three samples
-or more whose long-run prediction speaks against it is left alone for ten minutes, and then tried with a tenth of the
-chance: nothing is exiled for ever.
+rests by its own gate (2 s growing to 30 s); its chance is a fifth at one request per second. An endpoint with fewer than
+three samples is judged by next to nothing: it rests 5 s and its chance is a fifth. One whose long-run prediction speaks
+against it is left alone for ten minutes, and then tried with a tenth of the chance: nothing is exiled for ever.
 
 Source: selection notes 2.4; pitfalls 9, 10, 40.
 """
@@ -24,6 +24,8 @@ REST_S = 20.0
 LONG_REST_S = 600.0
 RARELY = 0.1
 KNOWN_SAMPLES = 3
+YOUNG_REST_S = 5.0
+YOUNG_CHANCE = 0.2
 SAFETY = 0.9
 UNEASY = 0.05
 
@@ -45,7 +47,8 @@ def with_probe(ranked: list[Candidate], probed: Candidate, situation: Situation)
 
 
 def _due(view: EndpointView) -> bool:
-    rested = view.suspect or view.age_s is None or view.age_s >= REST_S
+    rest_s = REST_S if view.samples >= KNOWN_SAMPLES else YOUNG_REST_S
+    rested = view.suspect or view.age_s is None or view.age_s >= rest_s
     return rested and view.in_flight == 0
 
 
@@ -58,6 +61,8 @@ def _saves(candidate: Candidate, best: Candidate, situation: Situation) -> bool:
 
 
 def _chance(view: EndpointView, situation: Situation, rate_per_s: float) -> float:
+    if view.samples < KNOWN_SAMPLES:
+        return YOUNG_CHANCE
     if not _hopeful(view, situation):
         return SHARE * RARELY if view.age_s is None or view.age_s >= LONG_REST_S else 0.0
     if view.suspect:
@@ -68,6 +73,4 @@ def _chance(view: EndpointView, situation: Situation, rate_per_s: float) -> floa
 def _hopeful(view: EndpointView, situation: Situation) -> bool:
     """Whether the long run, not the last bad spell, says that the objective can be met there."""
     limit_s = min(limits_s(situation))
-    if limit_s == NEVER or view.samples < KNOWN_SAMPLES:
-        return True
-    return view.predicted_ttft_s(situation.input_tokens) * view.ttft_long_ratio < SAFETY * limit_s
+    return limit_s == NEVER or view.predicted_ttft_s(situation.input_tokens) * view.ttft_long_ratio < SAFETY * limit_s

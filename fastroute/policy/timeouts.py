@@ -3,7 +3,8 @@
 Theory of operation. An attempt waits for first content as long as it can while still leaving the fastest endpoint that
 could follow it the time it needs: what is left, less the 90th percentile of that endpoint, less 0.3 s; never under 1 s; all
 that is left where nobody could follow. An endpoint that is known (20 samples) is given up sooner: at four times its own
-99th percentile, and 2 s at least, something is wrong with this attempt, not with the estimate. Whole replies have no first
+99th percentile, and 2 s at least, something is wrong with this attempt, not with the estimate. A stream from one that is
+not known may use half of what is left. Whole replies have no first
 token to wait for: their whole time takes its place.
 
 What can go wrong. Where less is left than the next endpoint needs, waiting longer beats starting anew: an attempt is then
@@ -44,6 +45,8 @@ def first_content_timeout_s(
     patience_s = left_s - next_s
     if view.samples >= KNOWN_SAMPLES:
         patience_s = min(patience_s, max(FAR_LEAST_S, FAR_BEYOND * quantile_s(view, 0.99, request)))
+    elif request.stream:
+        patience_s = min(patience_s, left_s / 2)
     return max(LEAST_S, patience_s)
 
 
