@@ -4,9 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
-import aiohttp
 import hypothesis
 import pytest
 
@@ -16,23 +14,6 @@ from fastroute.core.types import ChatRequest, Outcome, Role, Usage
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
-
-
-class _ResponseWithWriter(aiohttp.ClientResponse):
-    """aioresponses 0.7.9 does not pass the `stream_writer` that aiohttp 3.14 wants (aioresponses issue 289)."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("stream_writer", Mock(output_size=0))
-        super().__init__(*args, **kwargs)
-
-
-@pytest.fixture
-def aiomock(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """aioresponses, repaired. For adapter units only: it can neither stall nor reset; the mock provider can."""
-    core = pytest.importorskip("aioresponses.core")
-    monkeypatch.setattr(core, "ClientResponse", _ResponseWithWriter)
-    with core.aioresponses() as mocked:
-        yield mocked
 
 
 @pytest.fixture(scope="session")

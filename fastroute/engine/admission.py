@@ -19,6 +19,7 @@ from fastroute.stats.board import Flight as Sample
 from fastroute.stats.board import Scoreboard
 
 MAX_GATE_S = 120.0
+MAX_PASSING = 1000  # endpoints made on demand that are remembered
 UNHINTED_GATE_S = 0.25  # doubled per consecutive refusal, up to MAX_UNHINTED_GATE_S
 MAX_UNHINTED_GATE_S = 8.0
 
@@ -81,8 +82,10 @@ class Admission:
     def __init__(self, board: Scoreboard, endpoints: Iterable[Endpoint], clock: Clock, rng: Rng) -> None:
         self.board, self._clock, self._rng = board, clock, rng
         self._keepers: dict[str, Gatekeeper] = {}
+        self._passing: dict[str, None] = {}  # names of endpoints that no configuration holds, oldest first
         for endpoint in endpoints:
             self.keeper(endpoint)
+        self._passing.clear()
 
     def keeper(self, endpoint: Endpoint) -> Gatekeeper:
         """The endpoint's gatekeeper, made at first sight."""
@@ -90,7 +93,16 @@ class Admission:
         if keeper is None:
             keeper = self._keepers[endpoint.name] = Gatekeeper(endpoint)
             self.board.add(endpoint)
+            self._passing[endpoint.name] = None
+            self._make_room()
         return keeper
+
+    def _make_room(self) -> None:
+        """Clients can name models that no configuration holds: of those, only the latest are remembered."""
+        for name in list(self._passing)[: max(0, len(self._passing) - MAX_PASSING)]:
+            if self._keepers[name].in_flight == 0:
+                del self._passing[name]
+                self.board.remove(self._keepers.pop(name).endpoint)
 
     def keepers(self) -> list[Gatekeeper]:
         return list(self._keepers.values())

@@ -60,6 +60,10 @@ class Scoreboard:
         else:
             known.endpoint = endpoint
 
+    def remove(self, endpoint: Endpoint) -> None:
+        """Forgets an endpoint. Flights still under way end as if it were there."""
+        self._records.pop(endpoint.name, None)
+
     def begin(self, endpoint: Endpoint, now_s: float, input_tokens: int, patience_s: float | None, stream: bool = True) -> Flight:
         """An attempt is sent. `patience_s`: after so long without first content it is overdue; None: never."""
         record = self._records[endpoint.name]
