@@ -138,11 +138,16 @@ def error_event(fault: Fault, usage: Usage | None) -> bytes:
 def _fault(said: Complaint, status: int, message: str, retry_s: float | None) -> Fault:
     failure = classify(status, *_labels(said), message=said.message)
     words = " ".join((said.message, *said.labels))
-    if failure is Failure.BAD_REQUEST and _WRONG_KEY.search(words):
+    if failure is Failure.BAD_REQUEST and _blames_key(said):
         failure = Failure.AUTH
     elif failure in (Failure.BAD_REQUEST, Failure.AUTH) and _FILTERED.search(words):
         failure = Failure.CONTENT_FILTER
     return Fault(failure, scrubbed(message), status, said.type, said.code, said.param, retry_s)
+
+
+def _blames_key(said: Complaint) -> bool:
+    """Whether a 400 is about the key. The text must begin so: further on it may quote the client, who must not get to say it."""
+    return _WRONG_KEY.match(said.message.lstrip()) is not None or any(_WRONG_KEY.search(label) for label in said.labels)
 
 
 def _labels(said: Complaint) -> tuple[str | None, ...]:

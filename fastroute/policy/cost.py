@@ -17,9 +17,11 @@ def output_points(view: EndpointView) -> tuple[tuple[float, float], ...]:
 
 def expected_output_tokens(view: EndpointView, max_output_tokens: int | None) -> float:
     """The mean answer length where answers are cut at `max_output_tokens`."""
+    if max_output_tokens is None:
+        return view.output_tokens
     points = output_points(view)
-    if max_output_tokens is None or points[-1][0] <= max_output_tokens:
-        return sum(tokens * weight for tokens, weight in points)
+    if points[-1][0] <= max_output_tokens:
+        return view.output_tokens
     return sum(min(tokens, max_output_tokens) * weight for tokens, weight in points)
 
 

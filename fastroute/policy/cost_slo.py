@@ -29,12 +29,10 @@ Source: selection notes 2.3, 2.4, 2.10; pitfalls 11, 39; allowances and the cold
 
 import math
 
-import msgspec
-
 from fastroute.core.ports import Rng
 from fastroute.core.types import Candidate, Decision, Exclusion, Situation
 from fastroute.policy import eligible, probing
-from fastroute.policy.picking import appraise, by_score, exclusions_say, least_loaded_first, promoted
+from fastroute.policy.picking import appraise, by_score, exclusions_say, least_loaded_first, promoted, with_score
 from fastroute.policy.risk import expected_total_s, lost
 
 MISS_REQUESTS = 30.0
@@ -74,7 +72,7 @@ class CostSlo:
         if probe is not None:
             ranked, why = (
                 probing.with_probe(ranked, probe, situation),
-                f"probe: {probe.endpoint.name} is cheaper and was not measured",
+                "probe: cheap, and not measured lately",
             )
         elif not feasible and situation.on_infeasible == "reject":
             return _rejected(self.name, ranked, excluded)
@@ -94,7 +92,7 @@ def scored(candidates: list[Candidate], situation: Situation) -> list[Candidate]
         if len(order) > 1:
             following = order[1] if order[0] == i else order[0]
             score += candidate.view.p_fail * (costs[following] + max(risks[following], worth * FAILURE_RISK))
-        out.append(msgspec.structs.replace(candidate, score=score))
+        out.append(with_score(candidate, score))
     return out
 
 

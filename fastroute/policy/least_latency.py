@@ -4,12 +4,10 @@ Within 5 % of the soonest the one with fewest requests in flight is taken, then 
 the load. An endpoint without samples is as slow as its prior says, not instant.
 """
 
-import msgspec
-
 from fastroute.core.ports import Rng
 from fastroute.core.types import Decision, Situation
 from fastroute.policy import eligible
-from fastroute.policy.picking import appraise, by_score, exclusions_say, least_loaded_first
+from fastroute.policy.picking import appraise, by_score, exclusions_say, least_loaded_first, with_score
 from fastroute.policy.risk import expected_total_s
 
 BAND = 0.05
@@ -25,7 +23,7 @@ class LeastLatency:
         if not usable:
             return Decision(self.name, (), tuple(excluded), exclusions_say(excluded))
         appraised = appraise(usable, situation)
-        timed = [msgspec.structs.replace(c, score=expected_total_s(c.view, situation)) for c in appraised]
+        timed = [with_score(c, expected_total_s(c.view, situation)) for c in appraised]
         ranked = least_loaded_first(by_score(timed), BAND, rng)
         why = f"{ranked[0].endpoint.name}: soonest, {ranked[0].score:.2f} s expected"
         return Decision(self.name, tuple(ranked), tuple(excluded), why)

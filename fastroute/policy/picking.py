@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from fastroute.core.ports import Rng
 from fastroute.core.types import Candidate, EndpointView, Situation
 from fastroute.policy.cost import expected_cost_pusd
-from fastroute.policy.risk import p_miss
+from fastroute.policy.risk import limits_s, p_miss
 
 
 def appraise(views: Sequence[EndpointView], situation: Situation) -> list[Candidate]:
     """What is expected of each view, in their order; scores are 0.0 until a strategy sets them."""
-    return [Candidate(v, p_miss(v, situation), expected_cost_pusd(v, situation), 0.0) for v in views]
+    limits = limits_s(situation)
+    return [Candidate(v, p_miss(v, situation, limits), expected_cost_pusd(v, situation), 0.0) for v in views]
+
+
+def with_score(candidate: Candidate, score: float) -> Candidate:
+    """The same candidate, scored."""
+    return Candidate(candidate.view, candidate.p_miss, candidate.cost_pusd, score)
 
 
 def by_score(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -61,7 +61,7 @@ def _saves(candidate: Candidate, best: Candidate, situation: Situation) -> bool:
 
 
 def _chance(view: EndpointView, situation: Situation, rate_per_s: float) -> float:
-    if view.samples < KNOWN_SAMPLES:
+    if view.samples < KNOWN_SAMPLES and view.age_s is not None:
         return YOUNG_CHANCE
     if not _hopeful(view, situation):
         return SHARE * RARELY if view.age_s is None or view.age_s >= LONG_REST_S else 0.0
@@ -73,4 +73,8 @@ def _chance(view: EndpointView, situation: Situation, rate_per_s: float) -> floa
 def _hopeful(view: EndpointView, situation: Situation) -> bool:
     """Whether the long run, not the last bad spell, says that the objective can be met there."""
     limit_s = min(limits_s(situation))
-    return limit_s == NEVER or view.predicted_ttft_s(situation.input_tokens) * view.ttft_long_ratio < SAFETY * limit_s
+    return (
+        limit_s == NEVER
+        or view.samples == 0
+        or view.predicted_ttft_s(situation.input_tokens) * view.ttft_long_ratio < SAFETY * limit_s
+    )

@@ -15,20 +15,23 @@ PACE_MARGIN = 1.15
 NEVER = float("inf")
 
 
-def p_miss(view: EndpointView, situation: Situation) -> float:
-    """P(this request misses its objective or its deadline there), 0 to 1."""
-    first_s, total_s = limits_s(situation)
+def p_miss(view: EndpointView, situation: Situation, limits: tuple[float, float]) -> float:
+    """P(this request misses its objective or its deadline there), 0 to 1. `limits`: what `limits_s` says of the situation."""
+    first_s, total_s = limits
     if first_s <= 0.0 or total_s <= 0.0:
         return 1.0
-    predicted_s = view.predicted_ttft_s(situation.input_tokens)
-    tail, most = view.ttft_tail, situation.max_output_tokens or NEVER
-    if total_s == NEVER:
-        return tail.p_over(first_s / predicted_s) if first_s < NEVER else 0.0
-    missed, pace_s = 0.0, PACE_MARGIN * view.tpot_s
-    for tokens, weight in output_points(view):
-        left_s = min(first_s, total_s - min(tokens, most) * pace_s)
+    predicted_s, tail = view.predicted_ttft_s(situation.input_tokens), view.ttft_tail
+    pace_s, most = PACE_MARGIN * view.tpot_s, situation.max_output_tokens or NEVER
+    missed, shorter = 0.0, 1.0
+    for tokens, weight in reversed(output_points(view)):  # from the longest answer down to where TTFT alone decides
+        left_s = total_s - pace_s * (tokens if tokens < most else most)
+        if left_s >= first_s:
+            break
         missed += weight * (tail.p_over(left_s / predicted_s) if left_s > 0.0 else 1.0)
-    return min(1.0, missed)
+        shorter -= weight
+    if first_s < NEVER and shorter > 0.0:
+        missed += shorter * tail.p_over(first_s / predicted_s)
+    return missed if missed < 1.0 else 1.0
 
 
 def limits_s(situation: Situation) -> tuple[float, float]:

@@ -4,12 +4,10 @@ The turn comes in with the situation, counted per route by whoever asks: the str
 gives the same decision. Endpoints that may not serve pass their turn to the next in the tier's order.
 """
 
-import msgspec
-
 from fastroute.core.ports import Rng
 from fastroute.core.types import Decision, Situation
 from fastroute.policy import eligible
-from fastroute.policy.picking import appraise, by_score, exclusions_say
+from fastroute.policy.picking import appraise, by_score, exclusions_say, with_score
 
 
 class RoundRobin:
@@ -24,6 +22,6 @@ class RoundRobin:
         seats = len(situation.views)
         turn = situation.turn % seats
         place = {id(view): (i - turn) % seats for i, view in enumerate(situation.views)}
-        appraised = [msgspec.structs.replace(c, score=float(place[id(c.view)])) for c in appraise(usable, situation)]
+        appraised = [with_score(c, float(place[id(c.view)])) for c in appraise(usable, situation)]
         ranked = by_score(appraised)
         return Decision(self.name, tuple(ranked), tuple(excluded), f"{ranked[0].endpoint.name}: turn {situation.turn}")

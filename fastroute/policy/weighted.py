@@ -4,12 +4,10 @@ The whole order is drawn without replacement: each endpoint's key is u^(1 / weig
 Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
 """
 
-import msgspec
-
 from fastroute.core.ports import Rng
 from fastroute.core.types import Decision, Situation
 from fastroute.policy import eligible
-from fastroute.policy.picking import appraise, by_score, exclusions_say
+from fastroute.policy.picking import appraise, by_score, exclusions_say, with_score
 
 
 class Weighted:
@@ -22,7 +20,7 @@ class Weighted:
         if not usable:
             return Decision(self.name, (), tuple(excluded), exclusions_say(excluded))
         appraised = appraise(usable, situation)
-        drawn = by_score([msgspec.structs.replace(c, score=-_key(c.endpoint.weight, rng)) for c in appraised])
+        drawn = by_score([with_score(c, -_key(c.endpoint.weight, rng)) for c in appraised])
         why = f"{drawn[0].endpoint.name}: drawn with weight {drawn[0].endpoint.weight:g}"
         return Decision(self.name, tuple(drawn), tuple(excluded), why)
 
