@@ -8,6 +8,8 @@ from fastroute.core.types import ChatRequest, Decision, Route
 from fastroute.engine.choice import Chooser
 from fastroute.engine.exchange import Exchange
 
+NOT_NEEDED = "a higher tier: not needed while a lower one is expected to meet the objective"
+
 
 def explain(request: ChatRequest, route: Route, chooser: Chooser, clock: Clock) -> dict[str, Any]:
     """Candidates with their predictions, exclusions with reasons, the choice: JSON-ready, times in ms, money in USD."""
@@ -21,7 +23,10 @@ def explain(request: ChatRequest, route: Route, chooser: Chooser, clock: Clock) 
         "candidates": [
             {"tier": t, **candidate_dict(c, request.input_tokens)} for t, d in enumerate(trail.decisions) for c in d.ranked
         ],
-        "excluded": [{"endpoint": e.endpoint.name, "reason": e.reason} for d in trail.decisions for e in d.excluded],
+        "excluded": [
+            *({"endpoint": e.endpoint.name, "reason": e.reason} for d in trail.decisions for e in d.excluded),
+            *({"endpoint": e.name, "reason": NOT_NEEDED} for tier in route.tiers[len(trail.decisions) :] for e in tier),
+        ],
         "hedge": None,
         "chosen": choice.candidate.endpoint.name if choice else None,
         "why": _why(trail.decisions, choice.tier if choice else None),
