@@ -139,15 +139,11 @@ class Scoreboard:
 
     def suspected(self, endpoint: Endpoint) -> None:
         """An episode of trouble begins: the long run as it stands is set aside."""
-        record = self._records[endpoint.name]
-        record.first.mark()
-        record.pace.mark()
+        self._records[endpoint.name].suspected()
 
     def recovered(self, endpoint: Endpoint) -> None:
         """The episode is over: what it taught is forgotten, or a long outage would keep traffic away for as long again."""
-        record = self._records[endpoint.name]
-        record.first.restore()
-        record.pace.restore()
+        self._records[endpoint.name].recovered()
 
     def describe(self, endpoint: Endpoint, now_s: float, input_tokens: int = 500) -> dict[str, object]:
         """One row for the admin page; times in ms for a prompt of `input_tokens`."""

@@ -75,6 +75,17 @@ class EndpointRecord:
             self._scalars, self._scalars_s = self._compute(now_s), now_s
         return self._scalars
 
+    def suspected(self) -> None:
+        """An episode of trouble begins: the long run as it stands is set aside."""
+        self.first.mark()
+        self.pace.mark()
+
+    def recovered(self) -> None:
+        """The episode is over: back to what was set aside."""
+        self.first.restore()
+        self.pace.restore()
+        self._scalars = None
+
     def saw_first_content(self, flight: Flight, now_s: float) -> None:
         value_s = now_s - flight.started_s
         self.first.observe(value_s, flight.input_tokens, now_s, flight.bound)

@@ -1,8 +1,8 @@
 """A positive quantity that drifts, followed in log units, with a long-run twin.
 
-Theory of operation. Observations move the short twin by clipped steps of 2 % (more at first: 1 / n), the long one ten times
-more slowly. A reading is long + (short - long) x 2^(-age / half-life): without observations a bad spell fades, so that an
-endpoint is not exiled by it for ever.
+Theory of operation. Observations move the short twin by clipped steps of 2 % (at first 1 / n, not clipped), the long one
+ten times more slowly. A reading is long + (short - long) x 2^(-age / half-life): without observations a bad spell fades, so
+that an endpoint is not exiled by it for ever.
 
 Source: selection notes 2.1, 2.4; pitfall 10.
 """
@@ -12,6 +12,7 @@ import math
 GAIN = 0.02
 LONG_GAIN = 0.002
 CLIP = 0.7  # log units
+UNCLIPPED = 3  # the first samples may say that the prior was far off
 FASTEST_S, SLOWEST_S = 1e-4, 3600.0
 
 
@@ -47,8 +48,9 @@ class Scale:
         self._short, self._seen_s = self._log_now(now_s), now_s
         self.n += 1
         seen = math.log(value)
-        self._short += max(GAIN, 1.0 / self.n) * _clipped(seen - self._short)
-        self._long += max(LONG_GAIN, 1.0 / self.n) * _clipped(seen - self._long)
+        clip = CLIP if self.n > UNCLIPPED else math.inf
+        self._short += max(GAIN, 1.0 / self.n) * min(max(seen - self._short, -clip), clip)
+        self._long += max(LONG_GAIN, 1.0 / self.n) * min(max(seen - self._long, -clip), clip)
 
     def stretch(self, factor: float) -> None:
         """Changes the unit of measurement."""
@@ -62,7 +64,3 @@ class Scale:
     def _log_now(self, now_s: float) -> float:
         age_s = max(0.0, now_s - self._seen_s)
         return self._long + (self._short - self._long) * math.exp2(-age_s / self._half_life_s)
-
-
-def _clipped(step: float) -> float:
-    return min(max(step, -CLIP), CLIP)

@@ -74,7 +74,7 @@ class Horizon:
             self.landmark_s = now_s
         elif (now_s - self.landmark_s) / self.half_life_s > RESCALE_EXPONENT:
             self.rescale(now_s)
-        return math.exp2(min((now_s - self.landmark_s) / self.half_life_s, RESCALE_EXPONENT))
+        return math.exp2(max((now_s - self.landmark_s) / self.half_life_s, -RESCALE_EXPONENT))
 
     def rescale(self, now_s: float) -> None:
         """Moves the landmark to now. Nothing else changes."""
@@ -91,7 +91,8 @@ class Horizon:
 
     def effective_n(self, now_s: float) -> float:
         """How many samples taken now would weigh as much as all that is held."""
-        return self.total / self.weight(now_s) if self.total > 0.0 else 0.0
+        weight = self.weight(now_s)  # may rescale, so the total is read after it
+        return self.total / weight
 
     def add(self, array: list[float], i: int, amount: float) -> None:
         array[i] += amount
@@ -130,7 +131,7 @@ class Rate:
     def per_s(self, now_s: float) -> float:
         """0.0 before the second sample: one instant has no rate."""
         age_s = now_s - self._since_s
-        if self._count == 0.0 or age_s <= 0.0:
+        if self._count == 0.0 or age_s < 1e-3:
             return 0.0
         seen_s = RATE_HALF_LIFE_S / math.log(2) * (1.0 - math.exp2(-age_s / RATE_HALF_LIFE_S))
         return max(0.0, self._decayed(now_s) - math.exp2(-age_s / RATE_HALF_LIFE_S)) / seen_s

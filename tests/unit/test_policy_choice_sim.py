@@ -1,7 +1,7 @@
 """Does the default strategy find the cheapest endpoint that meets the objective? A discrete-event simulation from a cold start.
 
-Three endpoints, the cheapest of which is too slow for the objective. Arrivals are Poisson, TTFT log-normal with stragglers, answers
-log-normal in length. Time is virtual: a heap of events, no asyncio, no threads.
+Three endpoints, the cheapest of which is too slow for the objective. Arrivals are Poisson, TTFT log-normal with stragglers,
+answers log-normal in length. Time is virtual: a heap of events, no asyncio, no threads.
 """
 
 import heapq
@@ -93,7 +93,7 @@ class Simulation:
         ttft_s = self.rng.lognormvariate(math.log(world.ttft_s[i]), world.sigma)
         ttft_s *= 4.0 if self.rng.random() < world.stragglers else 1.0
         length = max(1, int(self.rng.lognormvariate(math.log(world.output_tokens), world.output_sigma)))
-        self.met += ttft_s <= world.objective.ttft_s
+        self.met += world.objective.ttft_s is None or ttft_s <= world.objective.ttft_s
         patience_s = world.objective.ttft_s if world.stream else None
         flight = self.board.begin(endpoint, now_s, tokens, patience_s, world.stream)
         if world.stream:
@@ -102,6 +102,91 @@ class Simulation:
         self._at(end_s, lambda at_s: self.board.finish(flight, at_s, ok=True, stream=world.stream, output_tokens=length))
 
 
-def share(world: World, want: int, seeds: range) -> float:
-    """The least share of requests, over the seeds, that went to endpoint `want`."""
-    return min(Simulation(world, seed).run()[want] / world.requests for seed in seeds)
+def shares(world: World, want: int, seeds: range) -> list[float]:
+    """The share of requests that went to endpoint `want`, one per seed, least first."""
+    return sorted(Simulation(world, seed).run()[want] / world.requests for seed in seeds)
+
+
+RATES = [(2.0, 300), (10.0, 300), (50.0, 600)]
+SEEDS = range(300, 304)
+KINDS = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+
+
+@KINDS
+@pytest.mark.parametrize(("rate", "requests"), RATES)
+@pytest.mark.parametrize("ttft_s", [SLOW, SLOWISH], ids=["3s", "1.6s"])
+@pytest.mark.parametrize("prices", PRICES.values(), ids=PRICES)
+def test_a_tight_objective_takes_the_cheaper_of_the_two_that_meet_it(prices, ttft_s, rate, requests, stream):
+    world = World(prices, ttft_s, TIGHT, rate, stream, requests)
+    assert shares(world, 1, SEEDS)[0] >= 0.95
+
+
+@KINDS
+@pytest.mark.parametrize(("rate", "requests"), RATES)
+@pytest.mark.parametrize("prices", PRICES.values(), ids=PRICES)
+def test_a_loose_objective_takes_the_cheapest(prices, rate, requests, stream):
+    world = World(prices, SLOWISH, Objective(ttft_s=5.0), rate, stream, requests)
+    assert shares(world, 0, SEEDS)[0] >= 0.90
+
+
+@KINDS
+@pytest.mark.parametrize(("rate", "requests"), RATES)
+def test_what_is_loose_depends_on_the_target(rate, requests, stream):
+    """A 3 s median with this spread misses 5 s in six of a hundred: good enough for nine in ten, not for 99 in 100."""
+    world = World(PRICES["steep"], SLOW, Objective(ttft_s=5.0, target=0.9), rate, stream, requests)
+    assert shares(world, 0, SEEDS)[0] >= 0.90
+
+
+@KINDS
+def test_without_an_objective_the_cheapest_takes_all(stream):
+    world = World(PRICES["steep"], SLOW, Objective(), 10.0, stream, deadline_s=60.0)
+    assert shares(world, 0, range(2))[0] >= 0.98
+
+
+def test_the_objective_is_then_met():
+    """98 % of TTFTs of the endpoint chosen are in time by construction (2 % stragglers); learning costs a little."""
+    for seed in SEEDS:
+        simulation = Simulation(World(PRICES["steep"], SLOW, TIGHT, 10.0, requests=600), seed)
+        simulation.run()
+        assert simulation.met / 600 > 0.95
+
+
+@pytest.mark.parametrize("stragglers", [0.0, 0.01, 0.02])
+def test_rare_stragglers_do_not_drive_traffic_away(stragglers):
+    world = World(PRICES["steep"], SLOW, TIGHT, 5.0, requests=400, stragglers=stragglers)
+    assert shares(world, 1, range(400, 406))[0] >= 0.95
+
+
+@pytest.mark.parametrize("tpot_s", [0.006, 0.012, 0.02])
+def test_whole_replies_are_judged_by_a_ttft_that_nobody_saw(tpot_s):
+    """Whatever the pace: the prior is only right for the one in the middle. One unlucky run in eight may fall short."""
+    world = World(PRICES["steep"], SLOW, TIGHT, 10.0, stream=False, tpot_s=tpot_s, deadline_s=60.0)
+    assert shares(world, 1, range(300, 308))[1] >= 0.95
+
+
+@KINDS
+def test_a_new_endpoint_is_not_stampeded(stream):
+    """Pitfall 11: 20 requests a second; two in flight until the first answers, and never more than doubled by each."""
+    simulation = Simulation(World(PRICES["steep"], SLOWISH, TIGHT, 20.0, stream), 1)
+    most = 0
+    begin = simulation.board.begin
+
+    def counted(endpoint, now_s, *args):
+        nonlocal most
+        flight = begin(endpoint, now_s, *args)
+        if endpoint.name == "e0" and not simulation.board.view(endpoint, now_s).samples:
+            most = max(most, simulation.board.view(endpoint, now_s).in_flight)
+        return flight
+
+    simulation.board.begin = counted
+    simulation.run()
+    assert most == 2
+
+
+def test_the_same_seed_gives_the_same_run():
+    world = World(PRICES["flat"], SLOWISH, TIGHT, 10.0, requests=150)
+    assert Simulation(world, 5).run() == Simulation(world, 5).run()
+    runs = [Simulation(world, 5), Simulation(world, 5)]
+    for run in runs:
+        run.run()
+    assert runs[0].order == runs[1].order
