@@ -3,22 +3,18 @@
 Rules. Members of the client's body travel as they came; only what the provider's profile asks for is changed: the model, the
 spelling of the output limit, the `developer` role, usage reports of streams. Members named `fastroute...` stay here.
 
-What can go wrong. A key pasted with its line end would split the header: it is stripped, and any other control character in a
-header is refused before anything is sent.
-
 Source: wire notes 3.1 and 3.2.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from urllib.parse import quote, urlencode
 
 import msgspec
 
-from fastroute.core.failures import Failure, Fault, FaultError
+from fastroute.core.failures import Fault
 from fastroute.core.ports import Translator
 from fastroute.core.types import ChatRequest, Endpoint, UpstreamRequest
 from fastroute.dialects._faults import bad_request, unsupported
+from fastroute.dialects._http import auth_headers, checked_headers, endpoint_url
 from fastroute.dialects.openai_faults import reply_fault
 from fastroute.dialects.openai_relay import OpenAIRelay
 
@@ -27,7 +23,6 @@ encode = msgspec.json.encode
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _TRUE, _SYSTEM = Raw(b"true"), Raw(b'"system"')
-_NOT_IN_HEADERS = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _members = msgspec.json.Decoder(dict[str, Raw])
 _list_of_members = msgspec.json.Decoder(list[dict[str, Raw]])
 
@@ -50,7 +45,7 @@ class OpenAIDialect:
             _ask_for_usage(fields, endpoint.profile.stream_usage)
         if not endpoint.profile.developer_role:
             _without_developer(fields)
-        return UpstreamRequest(_url(endpoint), _headers(request, endpoint), encode(fields))
+        return UpstreamRequest(endpoint_url(endpoint), _headers(request, endpoint), encode(fields))
 
     def fault(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return reply_fault(status, headers, body, self._wall_s())
@@ -106,28 +101,10 @@ def _is_null(raw: Raw | None) -> bool:
     return raw is None or bytes(raw) == b"null"
 
 
-def _url(endpoint: Endpoint) -> str:
-    path = endpoint.profile.chat_path
-    if "{" in path:
-        model = quote(endpoint.model, safe="")
-        path = path.replace("{model}", model).replace("{deployment}", model)
-    url = endpoint.base_url + path
-    if endpoint.query:
-        url += ("&" if "?" in url else "?") + urlencode(endpoint.query)
-    return url
-
-
 def _headers(request: ChatRequest, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
     """Ours first; the profile's and then the endpoint's own replace ours."""
     headers = {"content-type": "application/json", "accept": "text/event-stream" if request.stream else "application/json"}
-    key = (endpoint.key or "").strip()
-    if key and endpoint.profile.auth == "bearer":
-        headers["authorization"] = f"Bearer {key}"
-    elif key and endpoint.profile.auth != "none":
-        headers[endpoint.profile.auth] = key
+    headers |= auth_headers(endpoint)
     for name, value in (*endpoint.profile.headers, *endpoint.headers):
         headers[name.lower()] = value
-    for name, value in headers.items():
-        if _NOT_IN_HEADERS.search(name) or _NOT_IN_HEADERS.search(value):
-            raise FaultError(Fault(Failure.AUTH, f"the endpoint's header {name[:64]!r} holds a control character"))
-    return tuple(headers.items())
+    return checked_headers(headers)
