@@ -60,6 +60,11 @@ class Rule(msgspec.Struct, frozen=True):
     type: str  # OpenAI error type
     gate: bool = False  # keep away until the retry hint has passed
 
+    @property
+    def about_request(self) -> bool:
+        """The failure is a verdict on the request itself, whoever was asked."""
+        return self.status == 400
+
 
 _SERVER, _REQUEST = "server_error", "invalid_request_error"
 

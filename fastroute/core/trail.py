@@ -12,14 +12,6 @@ from fastroute.core.failures import Failure, Fault
 from fastroute.core.money import Pusd, to_usd
 from fastroute.core.types import Candidate, ChatRequest, Decision, Objective, Outcome, Role, Usage
 
-_NO_VERDICT = (
-    Failure.CLIENT_GONE,
-    Failure.BAD_REQUEST,
-    Failure.CONTEXT_LENGTH,
-    Failure.CONTENT_FILTER,
-    Failure.UNSUPPORTED,
-)
-
 
 class Attempt(msgspec.Struct, gc=False):
     """One upstream send, from its start to its classified end. Instants are monotonic seconds."""
@@ -86,7 +78,7 @@ class Trail(msgspec.Struct, gc=False):
         if self.objective is None or (self.objective.ttft_s is None and self.objective.total_s is None):
             return None
         if self.fault is not None:
-            return None if self.fault.failure in _NO_VERDICT else False
+            return None if self.fault.rule.about_request or self.fault.failure is Failure.CLIENT_GONE else False
         late_start = self.objective.ttft_s is not None and self.ttft_s is not None and self.ttft_s > self.objective.ttft_s
         late_end = self.objective.total_s is not None and self.total_s is not None and self.total_s > self.objective.total_s
         return not (late_start or late_end)

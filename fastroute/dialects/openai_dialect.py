@@ -16,6 +16,7 @@ from fastroute.core.types import ChatRequest, Endpoint, UpstreamRequest
 from fastroute.dialects._faults import bad_request, unsupported
 from fastroute.dialects._http import auth_headers, checked_headers, endpoint_url
 from fastroute.dialects.openai_faults import reply_fault
+from fastroute.dialects.openai_frames import is_null
 from fastroute.dialects.openai_relay import OpenAIRelay
 
 Raw = msgspec.Raw
@@ -61,7 +62,7 @@ def _output_limit(fields: dict[str, Raw], spelling: str) -> dict[str, Raw]:
     other = _LIMITS[1 - _LIMITS.index(spelling)]
     if other not in fields:
         return fields
-    if not _is_null(fields.get(spelling)):
+    if not is_null(fields.get(spelling)):
         return {name: raw for name, raw in fields.items() if name != other}
     return {(spelling if name == other else name): raw for name, raw in fields.items() if name != spelling}
 
@@ -72,7 +73,7 @@ def _ask_for_usage(fields: dict[str, Raw], accepted: bool) -> None:
     if not accepted and raw is None:
         return
     try:
-        options = {} if _is_null(raw) else _members.decode(raw or b"{}")
+        options = {} if is_null(raw) else _members.decode(raw or b"{}")
     except msgspec.DecodeError:
         raise bad_request("stream_options", "'stream_options' must be an object") from None
     if accepted:
@@ -95,10 +96,6 @@ def _without_developer(fields: dict[str, Raw]) -> None:
         if role is not None and bytes(role) == b'"developer"':
             message["role"] = _SYSTEM
     fields["messages"] = Raw(encode(messages))
-
-
-def _is_null(raw: Raw | None) -> bool:
-    return raw is None or bytes(raw) == b"null"
 
 
 def _headers(request: ChatRequest, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:

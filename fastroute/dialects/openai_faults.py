@@ -123,7 +123,7 @@ def retry_hint_s(headers: Mapping[str, str], now_wall_s: float | None = None) ->
 
 def error_object(fault: Fault) -> dict[str, Any]:
     """`fault` as the members of OpenAI's `error` object."""
-    about_request = fault.rule.status == 400
+    about_request = fault.rule.about_request
     code = fault.code or _CODES.get(fault.failure) or (None if about_request else fault.failure.value)
     kind = (fault.type if about_request else None) or fault.rule.type
     return {"message": fault.message, "type": kind, "param": fault.param, "code": code}

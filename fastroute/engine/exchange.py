@@ -28,9 +28,6 @@ class Exchange:
     def attempts_left(self) -> int:
         return self.route.max_attempts - len(self.trail.attempts)
 
-    def left_s(self) -> float:
-        return self.deadline.left_s(self.clock.now_s())
-
     def elapsed_s(self) -> float:
         return self.clock.now_s() - self.request.accepted_s
 

@@ -3,7 +3,6 @@
 from fastroute.core.failures import Failure, Fault
 from fastroute.core.types import Outcome, Verdict
 
-_ABOUT_THE_REQUEST = (Failure.BAD_REQUEST, Failure.CONTENT_FILTER, Failure.CONTEXT_LENGTH, Failure.UNSUPPORTED)
 _CONNECTION_LEVEL = (Failure.CONNECT, Failure.RESET)
 
 
@@ -25,7 +24,7 @@ def final_fault(faults: list[Fault], hint_s: float | None, deadline_passed: bool
     A verdict on the request itself is told as it came; else the deadline, where it passed; else what every endpoint
     did. `hint_s`: the earliest instant at which trying again makes sense, in seconds from now.
     """
-    about = next((f for f in reversed(faults) if f.failure in _ABOUT_THE_REQUEST), None)
+    about = next((f for f in reversed(faults) if f.rule.about_request), None)
     if about is not None:
         return about
     hints = [f.retry_after_s for f in faults if f.retry_after_s is not None]
@@ -46,6 +45,6 @@ def final_fault(faults: list[Fault], hint_s: float | None, deadline_passed: bool
 
 def client_status(fault: Fault) -> int:
     """The HTTP status a client is given: the upstream's own for a verdict on the request, else the failure table's."""
-    if fault.failure in _ABOUT_THE_REQUEST and fault.status is not None and 400 <= fault.status < 500:
+    if fault.rule.about_request and fault.status is not None and 400 <= fault.status < 500:
         return fault.status
     return fault.rule.status

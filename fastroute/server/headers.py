@@ -15,7 +15,6 @@ from fastroute.core.money import show_usd
 from fastroute.core.trail import Attempt, Trail, candidate_dict
 from fastroute.core.types import Candidate, Decision
 
-MAX_ID_CHARS = 128
 MAX_VALUE_CHARS = 256
 MAX_DECISION_CHARS = 4096
 DEFAULT_RETRY_AFTER_S = 1.0  # for our own 503 and 504, where no provider said when

@@ -239,3 +239,24 @@ def test_three_of_a_kind_by_the_failure_table(failure, opens):
     """Pitfall 26: each class by its row."""
     b, now_s = after(*[RULES[failure].blame] * 3)
     assert (b.state(now_s) is OPEN) == opens
+
+
+def test_the_half_open_place_is_given_out_once():
+    b = opened(100.0)
+    assert [b.take_off(101.5), b.take_off(101.5)] == [True, False]
+
+
+def test_an_opening_forgets_the_outcomes_before_it():
+    b, now_s = after(*[RATE] * 8, every_s=0.0)
+    assert b.state(now_s) is OPEN
+    for blame in [OK] * 2 + [RATE] * 7:
+        attempt(b, blame, now_s + 5.0)
+    assert b.state(now_s + 5.0) is CLOSED
+
+
+def test_a_bad_probe_takes_back_the_good_one_before_it():
+    b = opened(100.0)
+    attempt(b, OK, 101.5)
+    attempt(b, RATE, 101.5)
+    attempt(b, OK, 105.0)
+    assert b.state(105.0) is HALF_OPEN
