@@ -1,8 +1,10 @@
 """Chance, in proportion to the endpoints' weights. An endpoint of weight 0 or less only serves when all others have been tried.
 
-The whole order is drawn without replacement: each endpoint's key is u^(1 / weight), largest first.
+The whole order is drawn without replacement: each endpoint's key is log(u) / weight, largest first.
 Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
 """
+
+import math
 
 from fastroute.core.ports import Rng
 from fastroute.core.types import Decision, Situation
@@ -26,5 +28,5 @@ class Weighted:
 
 
 def _key(weight: float, rng: Rng) -> float:
-    u: float = rng.random()
-    return float(u ** (1.0 / weight)) if weight > 0.0 else -1.0
+    u = 1.0 - rng.random()  # never 0
+    return math.log(u) / weight if weight > 0.0 else -math.inf

@@ -8,13 +8,15 @@ Theory of operation. Forward decay: a sample at time t weighs 2^((t - landmark) 
 without being touched. Two horizons see every sample: a short one (30 s to 10 min, so that it holds about 43 samples at any
 rate up to one a second) and a long one (15 min or more). A request that was given up, or is still waiting when its
 objective passes, is a *censored* sample: its ratio is at least so much. Kaplan-Meier turns both kinds into survival. The
-long horizon leans on a prior worth 20 samples, the short one on the long one, worth 40.
+long horizon leans on a prior worth 20 samples, the short one on the long one, worth 40. The prior takes part as that many
+more samples, spread as it says: a request given up early then says next to nothing, one given up late moves what would
+have come before to what comes after. A censored sample counts as evidence by how much of the prior lies below its bound.
 
 What can go wrong. Weights overflow after days: arrays are rescaled first. Values of 0, below the range, above it or
 infinite are clamped to the outer buckets; a NaN is no measurement and is dropped. Dropping censored samples would make slow
 endpoints look fast (selection notes, finding 4).
 
-Source: Cormode et al., "Forward Decay" (2009); Kaplan and Meier (1958); selection notes 2.2.
+Source: Cormode et al., "Forward Decay" (2009); Kaplan and Meier (1958); Susarla and Van Ryzin (1976); selection notes 2.2.
 """
 
 import math
@@ -28,6 +30,7 @@ BOUNDS: tuple[float, ...] = tuple(0.05 * 1.06**k for k in range(136))
 LAST = len(BOUNDS) - 1
 SHAPES: tuple[tuple[float, ...], ...] = tuple(priors.shape(BOUNDS, sigma) for sigma in priors.widths())
 UNTRIED = TailTable(BOUNDS, SHAPES[0])
+TOLD = tuple(max(1e-9, 1.0 - p) for p in SHAPES[0])  # by bucket: how much of a whole sample a censored one is worth
 
 PRIOR_WEIGHT = 20.0
 LONG_WEIGHT = 40.0
@@ -43,21 +46,31 @@ def bucket(ratio: float) -> int:
     return min(bisect_left(BOUNDS, ratio), LAST) if ratio > 0.0 else 0
 
 
-def survival(events: Sequence[float], censored: Sequence[float]) -> list[float]:
-    """Kaplan-Meier: P(ratio > BOUNDS[i]) for every i, from complete and censored weights. Flat where nothing is known."""
-    at_risk = sum(events) + sum(censored)
+def survival(
+    events: Sequence[float], censored: Sequence[float], lean: Sequence[float] | None = None, weight: float = 0.0
+) -> list[float]:
+    """Kaplan-Meier: P(ratio > BOUNDS[i]) for every i, from complete and censored weights. Flat where nothing is known.
+
+    `lean`: a survival table that takes part with `weight`, as complete samples spread as it says.
+    """
+    at_risk = sum(events) + sum(censored) + weight
     negligible = at_risk * 1e-12
-    alive, table = 1.0, []
-    for event, hidden in zip(events, censored, strict=True):
-        if event > 0.0 and at_risk > negligible:
-            alive *= max(0.0, 1.0 - event / at_risk)
+    alive, before, table = 1.0, 1.0, []
+    for event, hidden, after in zip(events, censored, lean or (1.0,) * len(BOUNDS), strict=True):
+        ended = event + weight * (before - after)
+        if ended > 0.0 and at_risk > negligible:
+            alive *= max(0.0, 1.0 - ended / at_risk)
         table.append(alive)
-        at_risk -= event + hidden
+        at_risk -= ended + hidden
+        before = after
     return table
 
 
 class Horizon:
-    """Decayed bucket weights with one half-life. `events` and `censored` are additive across equal landmarks."""
+    """Decayed bucket weights with one half-life. `events` and `censored` are additive across equal landmarks.
+
+    `total`: the weight of what is known: every complete sample, and each censored one by the share of `TOLD`.
+    """
 
     __slots__ = ("censored", "events", "half_life_s", "landmark_s", "total")
 
@@ -94,18 +107,25 @@ class Horizon:
         weight = self.weight(now_s)  # may rescale, so the total is read after it
         return self.total / weight
 
-    def add(self, array: list[float], i: int, amount: float) -> None:
-        array[i] += amount
+    def add(self, i: int, amount: float) -> None:
+        """A complete sample in bucket `i`."""
+        self.events[i] += amount
         self.total += amount
 
-    def take(self, array: list[float], i: int, amount: float) -> None:
-        """Undoes an `add`; never leaves a negative weight, whatever the rounding."""
-        amount = min(amount, array[i])
-        array[i] -= amount
-        self.total = max(0.0, self.total - amount)
+    def add_bound(self, i: int, amount: float) -> None:
+        """A sample known only to lie beyond bucket `i`."""
+        self.censored[i] += amount
+        self.total += amount * TOLD[i]
 
-    def survival(self) -> list[float]:
-        return survival(self.events, self.censored)
+    def take_bound(self, i: int, amount: float) -> None:
+        """Undoes an `add_bound`; never leaves a negative weight, whatever the rounding."""
+        amount = min(amount, self.censored[i])
+        self.censored[i] -= amount
+        self.total = max(0.0, self.total - amount * TOLD[i])
+
+    def survival(self, lean: Sequence[float] | None = None, weight: float = 0.0) -> list[float]:
+        """See `survival`."""
+        return survival(self.events, self.censored, lean, weight)
 
     def copy(self) -> "Horizon":
         twin = Horizon(self.half_life_s)
@@ -158,8 +178,7 @@ class Window:
             return
         i = bucket(ratio)
         for horizon in (self.short, self.long):
-            weight = horizon.weight(now_s)
-            horizon.add(horizon.events, i, weight)
+            horizon.add(i, horizon.weight(now_s))
         self.rate.record(now_s)
         self.samples += 1
         self._made_s = None
@@ -170,8 +189,7 @@ class Window:
             return
         i = bucket(ratio)
         for horizon in (self.short, self.long):
-            weight = horizon.weight(now_s)
-            horizon.add(horizon.censored, i, weight)
+            horizon.add_bound(i, horizon.weight(now_s))
         self._made_s = None
 
     def retract_censored(self, ratio: float, recorded_s: float) -> None:
@@ -180,8 +198,7 @@ class Window:
             return
         i = bucket(ratio)
         for horizon in (self.short, self.long):
-            weight = horizon.weight(recorded_s)
-            horizon.take(horizon.censored, i, weight)
+            horizon.take_bound(i, horizon.weight(recorded_s))
         self._made_s = None
 
     def effective_n(self, now_s: float) -> float:
@@ -222,15 +239,10 @@ class Window:
 
     def _blend(self, now_s: float) -> list[float]:
         prior = SHAPES[min(self.samples, priors.KNOWN)]
-        n_long, n_short = self.long.effective_n(now_s), self.short.effective_n(now_s)
-        if n_long <= 0.0:
+        if self.long.total == 0.0:
             return list(prior)
-        a, b = n_long / (n_long + PRIOR_WEIGHT), PRIOR_WEIGHT / (n_long + PRIOR_WEIGHT)
-        long = [a * s + b * p for s, p in zip(self.long.survival(), prior, strict=True)]
-        if n_short <= 0.0:
-            return long
-        c, d = n_short / (n_short + LONG_WEIGHT), LONG_WEIGHT / (n_short + LONG_WEIGHT)
-        return [c * s + d * p for s, p in zip(self.short.survival(), long, strict=True)]
+        long = self.long.survival(prior, PRIOR_WEIGHT * self.long.weight(now_s))
+        return self.short.survival(long, LONG_WEIGHT * self.short.weight(now_s))
 
     def _adapt(self, now_s: float) -> None:
         """Fits the half-lives to the rate, with some play so that this is rare."""

@@ -177,7 +177,7 @@ def test_rescaling_keeps_every_quantile(some, spread_s, later_s):
     horizon = Horizon(30.0)
     for i, ratio in enumerate(some):
         weight = horizon.weight(i * spread_s / len(some))
-        horizon.add(horizon.events if i % 3 else horizon.censored, window_module.bucket(ratio), weight)
+        (horizon.add if i % 3 else horizon.add_bound)(window_module.bucket(ratio), weight)
     now_s = spread_s + later_s
     before, n = horizon.survival(), horizon.effective_n(now_s)
     horizon.rescale(now_s)

@@ -48,3 +48,16 @@ def test_why_names_the_weight():
 
 def test_nothing_usable():
     assert Weighted().decide(situation(), rng()).ranked == ()
+
+
+def test_tiny_weights_keep_their_proportion():
+    """u ** (1 / weight) would be 0.0 for every one of them, and the order of the tier would decide."""
+    counts = drawn(weighted("a", 1e-6), weighted("b", 3e-6))
+    assert counts["b"] / (counts["a"] + counts["b"]) == pytest.approx(0.75, abs=0.03)
+
+
+def test_weight_0_comes_last_behind_the_tiniest_weight():
+    r = rng(3)
+    for _ in range(200):
+        decision = Weighted().decide(situation(weighted("off", 0.0), weighted("tiny", 1e-9), weighted("big", 5.0)), r)
+        assert decision.ranked[-1].endpoint.name == "off"

@@ -348,3 +348,41 @@ def test_described_and_exported_as_json():
     assert exported["ttft"]["count"] == exported["total"]["count"] == 50
     assert exported["ttft"]["ms"]["p50"] == pytest.approx(500, rel=0.02)
     assert b.export(B)["ttft"]["ms"]["p99"] is None
+
+
+@pytest.mark.parametrize("cancels", [1, 16, 64])
+def test_clients_that_leave_an_untried_endpoint_at_once_say_nothing_about_it(cancels):
+    """Pitfall 7 without answers: Kaplan-Meier of nothing but bounds is 1.0 everywhere, and must not count as knowledge."""
+    b = board()
+    untried = b.view(A, 0.0).ttft_tail.p_over(2.0 / 0.6)
+    for i in range(cancels):
+        b.abandon(b.begin(A, i * 0.1, 500, 2.0), i * 0.1 + 0.01)
+    b.tick(cancels * 0.1 + 1.0)
+    view = b.view(A, cancels * 0.1 + 1.0)
+    assert view.ttft_tail.p_over(2.0 / view.predicted_ttft_s(500)) == pytest.approx(untried, rel=0.02)
+    assert view.effective_n < 0.1
+
+
+def test_clients_that_leave_at_once_lend_no_certainty_to_a_few_answers():
+    b = board()
+    for i in range(9):
+        served(b, A, 0.6 + 0.01 * i, at_s=2.0 * i)
+    b.tick(18.0)
+    n, p99 = b.view(A, 18.0).effective_n, b.view(A, 18.0).ttft_tail.quantile(0.99)
+    for i in range(51):
+        b.abandon(b.begin(A, 18.0 + 0.1 * i, 500, 2.0), 18.01 + 0.1 * i)
+    b.tick(23.1)
+    view = b.view(A, 23.1)
+    assert view.effective_n <= n
+    assert view.ttft_tail.quantile(0.99) == p99
+
+
+def test_waiting_in_vain_does_count_against_an_untried_endpoint():
+    b = board()
+    untried = b.view(A, 0.0).ttft_tail.p_over(1.9 / 0.6)
+    for i in range(3):
+        b.begin(A, i * 0.1, 500, 2.0)
+    b.tick(3.0)
+    view = b.view(A, 3.0)
+    assert view.ttft_tail.p_over(1.9 / view.predicted_ttft_s(500)) > untried + 0.1
+    assert view.effective_n > 1.0

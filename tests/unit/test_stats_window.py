@@ -265,12 +265,12 @@ def test_horizons_with_one_landmark_are_additive():
     """Pitfall 34: two writers' arrays, added, are one writer's."""
     one, a, b = Horizon(900.0), Horizon(900.0), Horizon(900.0)
     for horizon in (one, a, b):
-        horizon.add(horizon.events, 0, horizon.weight(0.0))
+        horizon.add(0, horizon.weight(0.0))
     rng = random.Random(3)
     for i in range(200):
         k, now_s = rng.randrange(136), i * 1.3
         for horizon in (one, a if i % 2 else b):
-            horizon.add(horizon.events, k, horizon.weight(now_s))
+            horizon.add(k, horizon.weight(now_s))
     summed = [x + y for x, y in zip(a.events, b.events, strict=True)]
     summed[0] -= 1.0
     assert summed == pytest.approx(one.events, rel=1e-9)
@@ -279,7 +279,7 @@ def test_horizons_with_one_landmark_are_additive():
 def test_rescaling_changes_nothing_but_the_landmark():
     h = Horizon(30.0)
     for i in range(50):
-        h.add(h.events, i, h.weight(float(i)))
+        h.add(i, h.weight(float(i)))
     n, table = h.effective_n(60.0), h.survival()
     h.rescale(60.0)
     assert h.landmark_s == 60.0
