@@ -4,7 +4,7 @@ Naming: a *client API* is what the client speaks, a *dialect* what the provider 
 for one reply.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from fastroute.core.failures import Fault
@@ -99,6 +99,13 @@ class UpstreamReply(Protocol):
     async def read(self) -> bytes:
         """The next piece of the body; b"" at its proper end. Raises `FaultError` (RESET, ...) when it is cut."""
 
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hands every piece to `take` as it arrives, inside the socket's callback: no task wakes for it.
+
+        `take` gives False to stop: then `pour` returns False, the socket is paused, and what follows waits for the next `pour`
+        or `read`. True: the body ended properly. Raises what `take` raises, and `FaultError` when the body is cut.
+        """
+
     def close(self) -> None:
         """Idempotent. Frees the connection when the body was read to its end, else closes the socket at once."""
 
@@ -125,6 +132,12 @@ class ReplyPort(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Waits while the client reads slowly."""
+
+    def push(self, data: bytes) -> bool:
+        """Writes without waiting. False: the client reads slowly, so `drain` before more. Raises `ClientGone`."""
+
+    async def drain(self) -> None:
+        """Waits until the client has taken what was pushed, or most of it."""
 
     async def close_stream(self, complete: bool) -> None:
         """`complete=False`: the connection must not end as if the answer were whole."""

@@ -29,7 +29,6 @@ from fastroute.server.refusal import Refused, respond
 DEFAULT_LAST = 100
 MAX_LAST = 1000
 FLUSH_S = 1.0  # at the stop: how long last bytes may take to leave
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
@@ -44,7 +43,7 @@ log = logging.getLogger("fastroute.server")
 class AdminCalls(msgspec.Struct, frozen=True):
     """What stands behind the admin port. Values are JSON-ready; `switch` gives False for an endpoint that does not exist."""
 
-    metrics: Callable[[], bytes] = lambda: b""
+    metrics: Callable[[str | None], tuple[bytes, str]] = lambda accept: (b"", "text/plain")  # Accept -> body, content type
     endpoints: Callable[[], Any] = list
     requests: Callable[[int], Any] = lambda last: []
     config: Callable[[], Any] = dict
@@ -55,8 +54,8 @@ class AdminCalls(msgspec.Struct, frozen=True):
 class AdminPort:
     """Serves operators on one socket. Raises ValueError at `start` where it would be open to others without a token."""
 
-    def __init__(self, calls: AdminCalls, token: str | None = None, metrics_type: str = METRICS_TYPE) -> None:
-        self._calls, self._token, self._metrics_type = calls, token or None, metrics_type
+    def __init__(self, calls: AdminCalls, token: str | None = None) -> None:
+        self._calls, self._token = calls, token or None
         self._loopback = True
         self._listener: Listener | None = None
         self._socket: asyncio.Server | None = None
@@ -147,7 +146,8 @@ class AdminPort:
         return _json({"endpoint": name, "enabled": enabled})
 
     def _metrics(self, request: web.BaseRequest) -> web.Response:
-        return respond(200, self._calls.metrics(), {"cache-control": "no-store"}, self._metrics_type)
+        body, content_type = self._calls.metrics(", ".join(request.headers.getall("accept", ())) or None)
+        return respond(200, body, {"cache-control": "no-store", "vary": "accept"}, content_type)
 
     def _requests(self, request: web.BaseRequest) -> web.Response:
         text = request.rel_url.query.get("last", str(DEFAULT_LAST))

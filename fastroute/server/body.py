@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 from aiohttp import web
+from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
 from fastroute.core.ports import ClientGone
@@ -34,7 +35,7 @@ class BodyReader:
             raise self._too_large()
         try:
             if request.content.is_eof():  # it came with the head
-                return self._hold(request.content.read_nowait())
+                return self.take(request.content)
             await _invite(request)
             return await self._read_slowly(request)
         except RequestPayloadError:
@@ -43,6 +44,14 @@ class BodyReader:
             raise Refused(408, "the request body did not arrive in time", "request_timeout", close=True) from None
         except ConnectionError:
             raise ClientGone from None
+
+    def fits(self, size_bytes: int) -> bool:
+        """Whether a body of this size would be taken now."""
+        return size_bytes <= self._limits.max_bytes and self.held_bytes + size_bytes <= self._limits.max_held_bytes
+
+    def take(self, content: StreamReader) -> bytes:
+        """A body that has come whole. Raises `Refused` (413, 503)."""
+        return self._hold(content.read_nowait())
 
     def release(self, size_bytes: int) -> None:
         self.held_bytes -= size_bytes

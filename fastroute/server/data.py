@@ -5,18 +5,22 @@ Rules. Every answer has an `x-request-id` and, where it is an error, the shape i
 router (aiohttp cancels our task).
 
 Theory of operation. `web.Server` below aiohttp's application: our own table of paths, no middleware, no request objects of
-ours. `drain` makes the port unready and closes what is idle; busy connections end with their request.
+ours. A chat request that arrives whole on an idle connection takes the fast lane (`protocol.py`): the same steps, without
+aiohttp's request and response. `drain` makes the port unready and closes what is idle; busy connections end with their request.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 import msgspec
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from multidict import istr
 
 from fastroute.core.failures import FaultError
 from fastroute.core.ports import ClientApi, ClientGone, Clock, ReplyPort
@@ -24,10 +28,10 @@ from fastroute.core.trail import Trail
 from fastroute.core.types import ChatRequest
 from fastroute.server.body import BodyLimits, BodyReader
 from fastroute.server.headers import failure_headers, request_id, safe_value
-from fastroute.server.overrides import parse_overrides
-from fastroute.server.protocol import ConnectionLimits, Listener, speak_http11
+from fastroute.server.overrides import Headers, parse_overrides
+from fastroute.server.protocol import Connection, ConnectionLimits, Listener, Taken, speak_http11
 from fastroute.server.refusal import Refused, respond
-from fastroute.server.reply import HttpReply
+from fastroute.server.reply import Reply
 
 LATER_APIS = frozenset(
     ("/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/rerank")
@@ -35,6 +39,9 @@ LATER_APIS = frozenset(
 LIVE_PATHS = ("/health/live", "/health/liveliness", "/healthz")
 READY_PATHS = ("/health/ready", "/health/readiness", "/readyz")
 FLUSH_S = 2.0  # at the end of a drain: how long last bytes may take to leave, and cancelled requests to clean up
+
+ID_HEADER = istr("x-request-id")
+BROKEN = Refused(500, "internal error", "internal_error")
 
 log = logging.getLogger("fastroute.server")
 
@@ -54,12 +61,13 @@ class Views(msgspec.Struct, frozen=True):
 
 
 class DataSettings(msgspec.Struct, frozen=True):
-    """Limits of the data port; `reuse_port` lets several processes share one port."""
+    """Limits of the data port; `reuse_port` lets several processes share one port, without `fast_lane` aiohttp serves all."""
 
     connection: ConnectionLimits = ConnectionLimits()
     body: BodyLimits = BodyLimits()
     backlog: int = 1024
     reuse_port: bool = False
+    fast_lane: bool = True
 
 
 def log_error(request_id: str, error: BaseException) -> None:
@@ -87,14 +95,16 @@ class DataPort:
         self._none_left.set()
         self.in_flight = 0
         self.draining = False
-        self._exact = self._table(apis)
+        self._apis = {**apis, **{path.removeprefix("/v1"): api for path, api in apis.items()}}
+        self._exact = self._table()
         self._below: dict[str, Responder] = {"/v1/models/": self._model, "/models/": self._model, "/v1/requests/": self._request}
 
     # --- life ---
 
     async def start(self, host: str, port: int) -> int:
         """Listens; gives the port, which matters where 0 was asked for. Raises OSError."""
-        self._listener = Listener(self._handle, self._settings.connection)
+        lane = self if self._settings.fast_lane else None
+        self._listener = Listener(self._handle, self._settings.connection, lane)
         self._socket = await asyncio.get_running_loop().create_server(
             self._listener,
             host,
@@ -122,26 +132,30 @@ class DataPort:
     # --- dispatch ---
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The outer wall."""
-        rid = request_id(request.headers.get("x-request-id"))
-        self.in_flight += 1
-        self._none_left.clear()
+        """The outer wall of what aiohttp serves."""
+        rid = request_id(request.headers.get(ID_HEADER))
+        self._enter()
         try:
             return await self._route(request)(request, rid)
         except Refused as refused:
             return self._refuse(refused, rid)
         except ClientGone:
-            return self._dropped(request)
+            return _dropped(cast(Connection, request.protocol))
         except Exception as error:  # noqa: BLE001 # the outer wall
             self.on_error(rid, error)
-            return self._broken(request, rid)
+            return self._refuse(BROKEN, rid)
         finally:
-            self._leave(request)
+            self._leave()
+            if self.draining:
+                request.protocol.close()  # after this answer
 
-    def _leave(self, request: web.BaseRequest) -> None:
+    def _enter(self) -> None:
+        self.in_flight += 1
+        if self.in_flight == 1:
+            self._none_left.clear()
+
+    def _leave(self) -> None:
         self.in_flight -= 1
-        if self.draining:
-            request.protocol.close()  # after this answer
         if self.in_flight == 0:
             self._none_left.set()
 
@@ -159,7 +173,7 @@ class DataPort:
             raise _not_allowed(request.method, methods)
         return responder
 
-    def _table(self, apis: Mapping[str, ClientApi]) -> dict[str, dict[str, Responder]]:
+    def _table(self) -> dict[str, dict[str, Responder]]:
         gets: dict[str, Responder] = {
             "/": self._hello,
             "/v1/models": self._models,
@@ -168,9 +182,7 @@ class DataPort:
         }
         gets |= dict.fromkeys(LIVE_PATHS, self._live) | dict.fromkeys(READY_PATHS, self._ready)
         table = {path: {"GET": responder} for path, responder in gets.items()}
-        for path, api in apis.items():
-            chat = {"POST": self._chat(api)}
-            table[path] = table[path.removeprefix("/v1")] = chat
+        table |= {path: {"POST": self._chat(api)} for path, api in self._apis.items()}
         return table
 
     # --- the client APIs ---
@@ -178,25 +190,66 @@ class DataPort:
     def _chat(self, api: ClientApi) -> Responder:
         async def serve(request: web.BaseRequest, rid: str) -> web.StreamResponse:
             body = await self._bodies.read(request)
+            connection, http11 = cast(Connection, request.protocol), request.version >= (1, 1)
+            reply = Reply(connection, self._clock, self._is_draining, not (http11 and request.keep_alive), http11)
             try:
-                return await self._serve(api, request, body, rid)
+                return Answered(await self._answer(api, request.headers, body, reply, rid))
             finally:
                 self._bodies.release(len(body))
 
         return serve
 
-    async def _serve(self, api: ClientApi, request: web.BaseRequest, body: bytes, rid: str) -> web.StreamResponse:
+    def take(self, connection: Connection, message: RawRequestMessage, content: StreamReader) -> Taken | None:
+        """The fast lane's chat requests: come whole, and nothing special. See `protocol.Lane`."""
+        if message.method != "POST" or message.should_close or message.compression is not None or self.draining:
+            return None
+        api = self._apis.get(message.path)
+        if api is None or message.version != HttpVersion11 or message.upgrade or not content.is_eof():
+            return None
+        if not self._bodies.fits(content.total_bytes):
+            return None
+        body = self._bodies.take(content)
+        self._enter()
+        rid = request_id(message.headers.get(ID_HEADER))
+        return self._answer(api, message.headers, body, Reply(connection, self._clock, self._is_draining), rid), len(body)
+
+    def left(self, held_bytes: int) -> None:
+        """See `protocol.Lane`."""
+        self._bodies.release(held_bytes)
+        self._leave()
+
+    async def _answer(self, api: ClientApi, headers: Headers, body: bytes, reply: Reply, rid: str) -> bool:
+        """Answers one chat request, whatever happens: an outer wall. Whether its connection may serve another one."""
+        try:
+            await self._serve(api, headers, body, reply, rid)
+        except ClientGone:
+            reply.drop()
+        except Exception as error:  # noqa: BLE001 # the outer wall
+            self.on_error(rid, error)
+            self._break(reply, rid)
+        return reply.keeps_connection
+
+    async def _serve(self, api: ClientApi, headers: Headers, body: bytes, reply: Reply, rid: str) -> None:
         try:
             chat = api.decode(body, rid, self._clock.now_s())
-            chat.overrides = parse_overrides(request.headers)
+            chat.overrides = parse_overrides(headers)
         except FaultError as error:
             status = error.fault.rule.status
-            return self._respond(status, api.error(error.fault, status), rid, failure_headers(status, error.fault))
-        reply = HttpReply(request, self._clock, lambda: self.draining)
+            reply.refuse(status, rid, api.error(error.fault, status), failure_headers(status, error.fault))
+            return
         await self._router.serve(chat, reply)
-        if reply.response is None:
+        if not reply.begun:
             raise RuntimeError("the router gave no answer")
-        return reply.response
+
+    def _is_draining(self) -> bool:
+        return self.draining
+
+    def _break(self, reply: Reply, rid: str) -> None:
+        """Something unexpected: a 500 where nothing has been said yet, else an abrupt end."""
+        if reply.has_sent:
+            reply.drop()
+        else:
+            reply.refuse(500, rid, BROKEN.body(), failure_headers(500, None))
 
     # --- what is shown ---
 
@@ -230,7 +283,7 @@ class DataPort:
         return self._json(200 if state["ready"] else 503, state, rid)
 
     async def _health(self, request: web.BaseRequest, rid: str) -> web.StreamResponse:
-        return self._json(200, {**self._state(), "in_flight": self.in_flight - 1}, rid)
+        return self._json(200, {**self._state(), "in_flight": self.in_flight - 1}, rid)  # but this one
 
     def _state(self) -> dict[str, Any]:
         ready, detail = self._views.ready()
@@ -249,16 +302,26 @@ class DataPort:
         headers = refused.headers | failure_headers(refused.status, None)
         return self._respond(refused.status, refused.body(), rid, headers, close=refused.close)
 
-    def _broken(self, request: web.BaseRequest, rid: str) -> web.StreamResponse:
-        if request.writer.output_size > 0:
-            return self._dropped(request)
-        return self._refuse(Refused(500, "internal error", "internal_error"), rid)
 
-    def _dropped(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Ends the connection at once. aiohttp wants a response; it cannot be sent any more."""
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
+class Answered(web.StreamResponse):
+    """What aiohttp is given for a request that `Reply` has answered on the socket."""
+
+    def __init__(self, keep_alive: bool) -> None:
+        super().__init__()
+        self._keep_alive = keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is left to send."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to send."""
+
+
+def _dropped(connection: Connection) -> web.StreamResponse:
+    """Ends the connection at once. aiohttp wants a response; it cannot be sent any more."""
+    if connection.transport is not None:
+        connection.transport.abort()
+    return Answered(False)
 
 
 async def _within(event: asyncio.Event, timeout_s: float) -> bool:

@@ -4,29 +4,42 @@ Rules. A header value is printable ASCII and short, whatever went into it: route
 client ids cannot break out of their line.
 """
 
+import functools
 import json
 import math
 import re
 import secrets
+import time
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
 from fastroute.core.failures import Fault
 from fastroute.core.money import show_usd
-from fastroute.core.trail import Attempt, Trail, candidate_dict
+from fastroute.core.trail import Trail, candidate_dict
 from fastroute.core.types import Candidate, Decision
 
 MAX_VALUE_CHARS = 256
 MAX_DECISION_CHARS = 4096
 DEFAULT_RETRY_AFTER_S = 1.0  # for our own 503 and 504, where no provider said when
 MAX_RETRY_AFTER_S = 86_400.0
+FRESH_IDS = 256  # drawn at once
 
 _ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _UNSAFE = re.compile(r"[^ -~]")
 
 
+_fresh_ids: list[str] = []
+
+
 def request_id(sent: str | None) -> str:
     """The client's `x-request-id` where it is 1 to 128 visible ASCII characters, else a fresh one."""
-    return sent if sent is not None and _ID.fullmatch(sent) else secrets.token_hex(16)
+    if sent is not None and _ID.fullmatch(sent):
+        return sent
+    if not _fresh_ids:
+        digits = secrets.token_hex(16 * FRESH_IDS)
+        _fresh_ids.extend(digits[i : i + 32] for i in range(0, len(digits), 32))
+    return _fresh_ids.pop()
 
 
 def safe_value(text: str, limit_chars: int = MAX_VALUE_CHARS) -> str:
@@ -34,24 +47,53 @@ def safe_value(text: str, limit_chars: int = MAX_VALUE_CHARS) -> str:
     return _UNSAFE.sub("?", text[:limit_chars])
 
 
-def reply_headers(trail: Trail, now_s: float, whole: bool) -> dict[str, str]:
-    """What the client is told about how it was served, as of now. `whole`: the cost is known, or never will be."""
-    headers = {
-        "x-request-id": safe_value(trail.request.id),
-        "x-fastroute-attempts": str(len(trail.attempts)),
-        **_timing(trail, now_s),
-    }
+_name = functools.lru_cache(maxsize=4096)(safe_value)  # the same few routes and endpoints, again and again
+
+
+@functools.cache
+def status_line(status: int) -> str:
+    """The first line of a response."""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    return f"HTTP/1.1 {status} {phrase}\r\n"
+
+
+def http_date() -> str:
+    """The wall clock as RFC 9110 wants it, to the second."""
+    return _date_at(int(time.time()))
+
+
+@functools.lru_cache(maxsize=2)
+def _date_at(wall_s: int) -> str:
+    return formatdate(wall_s, usegmt=True)
+
+
+def reply_lines(trail: Trail, now_s: float, whole: bool) -> str:
+    """What the client is told about how it was served, as of now, as header lines.
+
+    `whole`: the cost is known, or never will be.
+    """
+    request, attempts = trail.request, trail.attempts
+    total_s = (trail.ended_s or now_s) - request.accepted_s
+    upstream_s = trail.upstream_s
+    for attempt in attempts:
+        if attempt.ended_s is None:  # the Trail adds up only those that have ended
+            upstream_s += max(0.0, (attempt.first_content_s or now_s) - attempt.started_s)
+    lines = (
+        f"x-request-id: {safe_value(request.id)}\r\nx-fastroute-attempts: {len(attempts)}\r\n"
+        f"x-fastroute-overhead-ms: {max(0.0, total_s - upstream_s) * 1e3:.3f}\r\n"
+        f"server-timing: decide;dur={trail.decide_s * 1e3:.3f}, upstream;dur={upstream_s * 1e3:.3f}, "
+        f"total;dur={total_s * 1e3:.3f}\r\n"
+    )
     if trail.route is not None:
-        headers["x-fastroute-route"] = safe_value(trail.route)
-    shown = trail.winner or (trail.attempts[-1] if trail.attempts else None)
+        lines += f"x-fastroute-route: {_name(trail.route)}\r\n"
+    shown = trail.winner or (attempts[-1] if attempts else None)
     if shown is not None:
-        headers["x-fastroute-endpoint"] = safe_value(shown.endpoint)
-        headers["x-fastroute-tier"] = str(shown.tier)
+        lines += f"x-fastroute-endpoint: {_name(shown.endpoint)}\r\nx-fastroute-tier: {shown.tier}\r\n"
         if whole:
-            headers["x-fastroute-cost-usd"] = show_usd(trail.cost_pusd)
-    if trail.request.overrides.explain and trail.decisions:
-        headers["x-fastroute-decision"] = decision_header(trail.decisions[-1], trail.request.input_tokens)
-    return headers
+            lines += f"x-fastroute-cost-usd: {show_usd(trail.cost_pusd)}\r\n"
+    if request.overrides.explain and trail.decisions:
+        lines += f"x-fastroute-decision: {decision_header(trail.decisions[-1], request.input_tokens)}\r\n"
+    return lines
 
 
 def failure_headers(status: int, fault: Fault | None) -> dict[str, str]:
@@ -89,20 +131,3 @@ def _candidate(candidate: Candidate, input_tokens: int) -> dict[str, Any]:
     shown = candidate_dict(candidate, input_tokens)
     kept = ("predicted_ttft_ms", "predicted_total_ms", "p_miss", "expected_cost_usd", "n", "breaker")
     return {"endpoint": shown["endpoint"][:128], **{key: shown[key] for key in kept}}
-
-
-def _timing(trail: Trail, now_s: float) -> dict[str, str]:
-    total_s = (trail.ended_s or now_s) - trail.request.accepted_s
-    upstream_s = trail.upstream_s + sum(_waited_s(a, now_s) for a in trail.attempts)
-    spans = (("decide", trail.decide_s), ("upstream", upstream_s), ("total", total_s))
-    return {
-        "x-fastroute-overhead-ms": f"{max(0.0, total_s - upstream_s) * 1000:.3f}",
-        "server-timing": ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in spans),
-    }
-
-
-def _waited_s(attempt: Attempt, now_s: float) -> float:
-    """What an attempt under way has taken so far; the Trail adds up only those that have ended."""
-    if attempt.ended_s is not None:
-        return 0.0
-    return max(0.0, (attempt.first_content_s or now_s) - attempt.started_s)

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from multidict import istr
+
 from fastroute.core.failures import Failure, Fault, FaultError
 from fastroute.core.money import Pusd, from_usd
 from fastroute.core.types import Overrides
@@ -25,7 +27,9 @@ _TAG_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _TAG_VALUE = re.compile(r"[!-+\--~]{1,128}", re.ASCII)  # visible, no comma
 
 _NONE = Overrides()
-_NAMES = tuple(PREFIX + n for n in ("route", "slo-ttft-ms", "slo-ms", "deadline-ms", "max-cost-usd", "hedge", "explain", "tags"))
+_NAMES = tuple(
+    istr(PREFIX + n) for n in ("route", "slo-ttft-ms", "slo-ms", "deadline-ms", "max-cost-usd", "hedge", "explain", "tags")
+)
 
 
 class Headers(Protocol):
@@ -38,7 +42,10 @@ class Headers(Protocol):
 
 def parse_overrides(headers: Headers) -> Overrides:
     """The overrides a request's headers ask for. Raises `FaultError` (BAD_REQUEST) with the header's name as `param`."""
-    if not any(name in headers for name in _NAMES):
+    for name in _NAMES:
+        if name in headers:
+            break
+    else:
         return _NONE
     explain = _switch(headers, "explain")
     return Overrides(

@@ -8,17 +8,24 @@ Theory of operation. `web.Server` makes one `Connection` per socket; aiohttp's o
 head timer runs from the first byte of a head (or from the accept) until the head is complete, the send timer while the
 socket's buffer is full.
 
+The fast lane. aiohttp's own parser reads everything. Where the connection was idle and what came is one complete request, a
+`Lane` may answer it: its coroutine runs in a task of its own and writes to the socket, and neither the connection's task is
+woken nor a request object made. Meanwhile that task sleeps on a future that aiohttp's methods cannot see (`_parked`), so
+that nothing wakes it early and the connection does not look idle; what is pipelined behind waits in aiohttp's queue.
+Everything else takes aiohttp's path. `ASSUMPTIONS` names what this leans on; a test fails when aiohttp changes it.
+
 What can go wrong. aiohttp's C parser reports a broken chunk of a body that is being read as a new, broken message, and
 leaves the reader waiting: `_break_bodies` wakes it. This file leans on private names of aiohttp 3.14.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, cast
 
 import msgspec
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
@@ -38,10 +45,34 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
     max_field_bytes: int = 8190
 
 
+Taken = tuple[Coroutine[Any, Any, bool], int]
+
+
+class Lane(Protocol):
+    """Answers requests that came whole on an idle connection."""
+
+    def take(self, connection: "Connection", message: RawRequestMessage, content: StreamReader) -> Taken | None:
+        """The coroutine that answers it and says whether the connection may go on; the bytes it holds. None: not mine."""
+
+    def left(self, held_bytes: int) -> None:
+        """A request that was taken has ended, or was cancelled before it began."""
+
+
+ASSUMPTIONS = ("_waiter", "_messages", "_parser", "_current_request", "_close", "_force_close", "_upgraded", "_payload_parser",
+               "_request_count", "_next_keepalive_close_time", "_keepalive_handle", "_keepalive_timeout", "_keepalive",
+               "_process_keepalive", "_paused", "_drain_helper", "_loop", "_manager", "transport")  # fmt: skip
+"""Names of aiohttp's `RequestHandler` that the fast lane and `Reply` use."""
+
+
 class Listener(web.Server):
     """A `web.Server` whose connections are ours. `respond` is cancelled when its client goes."""
 
-    def __init__(self, respond: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: ConnectionLimits) -> None:
+    def __init__(
+        self,
+        respond: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        limits: ConnectionLimits,
+        lane: Lane | None = None,
+    ) -> None:
         super().__init__(
             respond,
             handler_cancellation=True,
@@ -52,13 +83,13 @@ class Listener(web.Server):
             max_line_size=limits.max_line_bytes,
             max_field_size=limits.max_field_bytes,
         )
-        self._limits = limits
+        self._limits, self._lane = limits, lane
         self._open = 0
         self.empty = asyncio.Event()  # no connection is open
         self.empty.set()
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, self._limits, loop=self._loop, **self._kwargs)
+        return Connection(self, self._limits, self._lane, loop=self._loop, **self._kwargs)
 
     def connection_made(self, connection: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(connection, transport)
@@ -91,11 +122,14 @@ class Listener(web.Server):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_head_timer", "_limits", "_send_timer")
+    __slots__ = ("_head_timer", "_held_bytes", "_lane", "_limits", "_parked", "_running", "_send_timer")
 
-    def __init__(self, server: web.Server, limits: ConnectionLimits, **options: Any) -> None:
+    def __init__(self, server: web.Server, limits: ConnectionLimits, lane: Lane | None, **options: Any) -> None:
         super().__init__(server, **options)
-        self._limits = limits
+        self._limits, self._lane = limits, lane
+        self._held_bytes = 0  # by the request in the fast lane
+        self._parked: asyncio.Future[None] | None = None
+        self._running: asyncio.Task[bool] | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
 
@@ -111,6 +145,8 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
         self._stop_send_timer()
+        if self._running is not None:
+            self._running.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -123,14 +159,60 @@ class Connection(RequestHandler):
         self._stop_send_timer()
 
     def data_received(self, data: bytes) -> None:
-        served = self._request_count
+        waiter, served = self._waiter, self._request_count
+        self._waiter = None  # aiohttp wakes nobody
         super().data_received(data)
+        self._waiter = waiter
         if self._request_count != served:
-            self._disarm()
-            if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            if self._head_timer is not None:
+                self._disarm()
+            if self._messages and type(self._messages[-1][0]) is _ErrInfo:
                 self._break_bodies()
+            if waiter is not None and not waiter.done() and not self._take_fast_lane(waiter):
+                waiter.set_result(None)
         elif self._head_timer is None and self.idle and data.strip(b"\r\n"):
             self._arm()
+
+    # --- the fast lane ---
+
+    def _take_fast_lane(self, waiter: "asyncio.Future[None]") -> bool:
+        """Whether the lane has taken the one request that came. `waiter`: what the connection's task sleeps on."""
+        message, body = self._messages[0]
+        if self._lane is None or len(self._messages) > 1 or self._upgraded or self._close or type(message) is _ErrInfo:
+            return False
+        taken = self._lane.take(self, cast(RawRequestMessage, message), body)
+        if taken is None or self._parser is None:
+            return False
+        self._messages.popleft()
+        self._parser.message_consumed()
+        self._parked, self._waiter = waiter, None
+        answering, self._held_bytes = taken
+        self._running = task = self._loop.create_task(answering)
+        task.add_done_callback(self._answered)
+        return True
+
+    def _answered(self, task: "asyncio.Task[bool]") -> None:
+        """The request in the fast lane has been answered, or never will be."""
+        self._running = None
+        if self._lane is not None:
+            self._lane.left(self._held_bytes)
+        waiter, self._parked = self._parked, None
+        if self._manager is None or waiter is None or waiter.done():  # the connection is lost, its task cancelled
+            return
+        self._manager.requests_count += 1
+        keeps = not task.cancelled() and task.exception() is None and task.result()
+        if not keeps or self._close or self._force_close:
+            self._close = True
+            waiter.cancel()
+            if self.transport is not None:
+                self.transport.close()
+            return
+        self._waiter = waiter
+        self._next_keepalive_close_time = at_s = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(at_s, self._process_keepalive)
+        if self._messages:
+            waiter.set_result(None)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

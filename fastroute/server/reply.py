@@ -1,93 +1,130 @@
-"""The client's side of one exchange, over aiohttp.
+"""The client's side of one exchange: HTTP/1.1 written straight to the socket.
 
 Rules. A reply that is not whole never looks whole: the socket is closed without the final chunk. A client that has left is
-`ClientGone`, whichever way the socket says so.
+`ClientGone`, whichever way the socket says so. A head leaves with the first bytes behind it.
 
 What can go wrong. An HTTP/1.0 client has no chunks: its stream ends with the connection, well or not, and only the error
 event tells. A client that does not read keeps a closing socket open: after `LINGER_S` it is dropped with what it has not taken.
 """
 
 import asyncio
-from collections.abc import Callable
-
-from aiohttp import web
+from collections.abc import Callable, Mapping
 
 from fastroute.core.ports import ClientGone, Clock
 from fastroute.core.trail import Trail
-from fastroute.server.headers import failure_headers, reply_headers
-from fastroute.server.refusal import SERVER, respond
+from fastroute.server.headers import failure_headers, http_date, reply_lines, status_line
+from fastroute.server.protocol import Connection
 
 LINGER_S = 5.0
-STREAM_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-    "server": SERVER,
-}
+COPY_BYTES = 64 << 10  # a body up to this size is joined to its head; a larger one is sent beside it
+STREAM_LINES = "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
-class _Stream(web.StreamResponse):
-    _send_headers_immediately = False  # they travel with the first bytes
+class Reply:
+    """A `core.ports.ReplyPort`. `close`: the client asked for the connection's end, or is HTTP/1.0."""
 
+    __slots__ = ("_chunked", "_clock", "_close", "_connection", "_draining", "_head", "begun")
 
-class HttpReply:
-    """A `core.ports.ReplyPort`. `response` is what aiohttp must be given once the router is done."""
-
-    def __init__(self, request: web.BaseRequest, clock: Clock, draining: Callable[[], bool]) -> None:
-        self._request, self._clock, self._draining = request, clock, draining
-        self.response: web.StreamResponse | None = None
+    def __init__(
+        self, connection: Connection, clock: Clock, draining: Callable[[], bool], close: bool = False, chunked: bool = True
+    ) -> None:
+        self._connection, self._clock, self._draining = connection, clock, draining
+        self._close, self._chunked = close, chunked
+        self._head = b""
+        self.begun = False
 
     @property
-    def begun(self) -> bool:
-        return self.response is not None
+    def keeps_connection(self) -> bool:
+        """Whether the connection may serve another request after this one."""
+        return not self._close
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether bytes of it are on their way to the client."""
+        return self.begun and not self._head
 
     async def whole(self, trail: Trail, status: int, body: bytes) -> None:
-        headers = reply_headers(trail, self._clock.now_s(), whole=True)
+        lines = reply_lines(trail, self._clock.now_s(), True)
         if status >= 400:
-            headers |= failure_headers(status, trail.fault)
-        self.response = response = respond(status, body, headers, close=self._draining())
-        try:
-            await response.prepare(self._request)
-            await response.write_eof()
-        except ConnectionError:
-            raise ClientGone from None
+            lines += "".join(f"{name}: {value}\r\n" for name, value in failure_headers(status, trail.fault).items())
+        self._begin(status, f"{lines}content-type: application/json\r\ncontent-length: {len(body)}\r\n")
+        transport = self._transport()
+        if len(body) <= COPY_BYTES:
+            transport.write(self._head + body)
+        else:
+            transport.writelines((self._head, body))
+        self._head = b""
+        if self._connection._paused:
+            await self.drain()
+
+    def refuse(self, status: int, rid: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """An error that no Trail knows of."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._begin(status, f"x-request-id: {rid}\r\n{lines}content-type: application/json\r\ncontent-length: {len(body)}\r\n")
+        if (transport := self._connection.transport) is not None:
+            transport.write(self._head + body)
+        self._head = b""
+
+    def drop(self) -> None:
+        """Ends the connection at once."""
+        self._close = True
+        if (transport := self._connection.transport) is not None:
+            transport.abort()
 
     async def open_stream(self, trail: Trail) -> None:
-        """Readies the headers. They leave with the first `write`, or at the end."""
-        headers = reply_headers(trail, self._clock.now_s(), whole=False)
-        self.response = response = _Stream(headers={**headers, **STREAM_HEADERS})
-        if self._draining() or self._request.version < (1, 1):
-            response.force_close()
-        try:
-            await response.prepare(self._request)
-        except ConnectionError:
-            raise ClientGone from None
+        framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
+        self._begin(200, f"{reply_lines(trail, self._clock.now_s(), False)}{STREAM_LINES}{framing}")
+        self._transport()
 
     async def write(self, data: bytes) -> None:
-        if not data:
-            return
+        if not self.push(data):
+            await self.drain()
+
+    def push(self, data: bytes) -> bool:
+        transport = self._transport()
+        if data:
+            if self._chunked:
+                transport.write(b"%b%x\r\n%b\r\n" % (self._head, len(data), data))
+            else:
+                transport.write(self._head + data)
+            self._head = b""
+        return not self._connection._paused
+
+    async def drain(self) -> None:
         try:
-            await self._stream().write(data)
+            await self._connection._drain_helper()
         except ConnectionError:
             raise ClientGone from None
 
     async def close_stream(self, complete: bool) -> None:
-        response = self._stream()
         if not complete:
-            return self.hang_up()
-        try:
-            await response.write_eof()
-        except ConnectionError:
-            raise ClientGone from None
+            self.hang_up()
+            return
+        transport = self._transport()
+        if self._chunked:
+            transport.write(self._head + b"0\r\n\r\n")
+        elif self._head:
+            transport.write(self._head)
+        self._head = b""
+        if self._connection._paused:
+            await self.drain()
 
     def hang_up(self) -> None:
         """Closes the socket after what has been written so far, without an end of the message."""
-        transport = self._request.transport
+        transport = self._connection.transport
+        self._close = True
         if transport is not None and not transport.is_closing():
             transport.close()
             asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
 
-    def _stream(self) -> web.StreamResponse:
-        if self.response is None:
-            raise RuntimeError("the stream is not open")
-        return self.response
+    def _begin(self, status: int, lines: str) -> None:
+        self.begun = True
+        self._close = self._close or self._draining()
+        ending = "connection: close\r\n\r\n" if self._close else "\r\n"
+        self._head = f"{status_line(status)}{lines}date: {http_date()}\r\nserver: fastroute\r\n{ending}".encode("latin-1")
+
+    def _transport(self) -> asyncio.Transport:
+        transport = self._connection.transport
+        if transport is None or transport.is_closing():
+            raise ClientGone
+        return transport

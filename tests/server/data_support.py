@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from fastroute.core.failures import Failure, Fault, FaultError
 from fastroute.core.money import Pusd
 from fastroute.core.ports import ReplyPort
@@ -14,6 +16,7 @@ from fastroute.core.types import ChatRequest, Outcome, Role
 from fastroute.server.data import DataPort, DataSettings, Views
 
 CHAT = "/v1/chat/completions"
+FAST_LANE = True  # set by the `lane` fixture
 BODY = b'{"model":"auto","messages":[]}'
 
 Script = Callable[[ChatRequest, ReplyPort], Awaitable[None]]
@@ -96,7 +99,8 @@ async def serving(
     router: FakeRouter, views: Views | None = None, settings: DataSettings | None = None, clock: Any = None
 ) -> AsyncIterator["Client"]:
     """A data port on a free loopback port, and a raw client for it."""
-    port = DataPort(router, {CHAT: FakeApi()}, views or Views(), clock or FakeClock(), settings)
+    chosen = msgspec.structs.replace(settings or DataSettings(), fast_lane=FAST_LANE)
+    port = DataPort(router, {CHAT: FakeApi()}, views or Views(), clock or FakeClock(), chosen)
     errors: list[BaseException] = []
     port.on_error = lambda rid, error: errors.append(error)  # type: ignore[method-assign]
     number = await port.start("127.0.0.1", 0)

@@ -28,7 +28,7 @@ from fastroute.server.headers import (
     MAX_VALUE_CHARS,
     decision_header,
     failure_headers,
-    reply_headers,
+    reply_lines,
     request_id,
     safe_value,
 )
@@ -48,6 +48,12 @@ def trail(*attempts: Attempt, overrides: Overrides | None = None, **changes: Any
     request = ChatRequest("req-1", "openai_chat", "auto", {}, 100.0, 400, overrides=overrides or Overrides())
     fields: dict[str, Any] = {"route": "auto", "decide_s": 0.0005, "upstream_s": 0.3}
     return Trail(request, 1.7e9, attempts=list(attempts), **{**fields, **changes})
+
+
+def reply_headers(trail: Trail, now_s: float, whole: bool) -> dict[str, str]:
+    lines = reply_lines(trail, now_s, whole).split("\r\n")
+    assert lines.pop() == ""
+    return dict(line.split(": ", 1) for line in lines)
 
 
 def endpoint(name: str) -> Endpoint:
