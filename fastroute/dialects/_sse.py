@@ -35,6 +35,11 @@ class SseParser:
         self._after_cr = False  # an LF that comes next belongs to a CR already taken
         self._at_start = True
 
+    @property
+    def idle(self) -> bool:
+        """Between two events: nothing that was fed waits for more."""
+        return not self._buffer and not self._after_cr
+
     def feed(self, data: bytes) -> list[SseEvent]:
         """Takes the next bytes, at any cut; gives the events they complete."""
         if self.overflowed or not data:

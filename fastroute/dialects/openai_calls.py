@@ -52,6 +52,11 @@ class CallTable:
         self._latest: dict[int, JsonDict] = {}  # entries of the last delta, by call
         self.called = False  # the client has something to run
 
+    @property
+    def begun(self) -> bool:
+        """Some call has been sent."""
+        return bool(self._calls)
+
     def continues(self, index: int, arguments: str) -> bool:
         """Takes a delta that carries only arguments of a known call whose number needs no mend; else says no."""
         if self._by_index.get(index) != index:

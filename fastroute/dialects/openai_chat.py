@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fastroute.core.failures import Failure, Fault, FaultError
-from fastroute.core.types import ChatRequest, Needs
+from fastroute.core.types import AS_CONFIGURED, ChatRequest, Needs
 from fastroute.dialects.openai_faults import error_object
 
 Raw = msgspec.Raw
@@ -31,6 +31,7 @@ _OutputLimit = Annotated[int, Meta(ge=1, le=MAX_OUTPUT_TOKENS)]
 _Temperature = Annotated[float, Meta(ge=0, le=2)]
 _IMAGE_TYPES = frozenset({"image_url", "input_image", "image"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_NEEDS = Needs()
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -80,21 +81,25 @@ class OpenAIChatApi:
 
     def decode(self, body: bytes, request_id: str, accepted_s: float) -> ChatRequest:
         head, fields = _decoded(body)
-        if _CONTROL.search(head.model):
+        model = head.model
+        if not model.isprintable() and _CONTROL.search(model):
             raise _refusal("'model' holds a control character", "model", "invalid_value")
-        parts = [part for m in head.messages if isinstance(m.content, list) for part in m.content if not isinstance(part, str)]
-        return ChatRequest(
-            id=request_id,
-            api=self.name,
-            model=head.model,
-            fields=fields,
-            accepted_s=accepted_s,
-            input_bytes=_input_bytes(parts, fields),
-            stream=bool(head.stream),
-            include_usage=bool(head.stream_options and head.stream_options.include_usage),
-            max_output_tokens=head.max_completion_tokens or head.max_tokens,
-            choices=head.n or 1,
-            needs=_needs(head, parts),
+        parts, has_developer = _looked_through(head.messages)
+        options = head.stream_options
+        return ChatRequest(  # by position: names would cost as much as the rest of this function
+            request_id,
+            self.name,
+            model,
+            fields,
+            accepted_s,
+            _input_bytes(parts, fields),
+            head.stream is True,
+            options is not None and options.include_usage is True,
+            head.max_completion_tokens or head.max_tokens,
+            head.n or 1,
+            _needs(head, parts) if parts or head.tools or head.functions or head.response_format else _NO_NEEDS,
+            AS_CONFIGURED,
+            has_developer,
         )
 
     def error(self, fault: Fault, status: int) -> bytes:
@@ -135,6 +140,18 @@ def invalid_body(said: str) -> FaultError:
     return _refusal(f"Invalid value for '{path}': {words[:1].lower()}{words[1:]}.", path, code)
 
 
+def _looked_through(messages: list[_Message]) -> tuple[list[_Part], bool]:
+    """The parts of all messages that are no plain text, and whether a message is a developer's."""
+    parts: list[_Part] = []
+    has_developer = False
+    for message in messages:
+        if message.role == "developer":
+            has_developer = True
+        if isinstance(message.content, list):
+            parts += [part for part in message.content if not isinstance(part, str)]
+    return parts, has_developer
+
+
 def _needs(head: _Head, parts: list[_Part]) -> Needs:
     vision = any(part.type in _IMAGE_TYPES for part in parts)
     schema = head.response_format is not None and head.response_format.type == "json_schema"
@@ -143,7 +160,11 @@ def _needs(head: _Head, parts: list[_Part]) -> Needs:
 
 def _input_bytes(parts: list[_Part], fields: dict[str, Raw]) -> int:
     """The size of messages and tools, without media: their bytes say nothing about their tokens."""
-    size_bytes = sum(len(memoryview(fields[name])) for name in ("messages", "tools", "functions") if name in fields)
+    size_bytes = len(memoryview(fields["messages"]))
+    if "tools" in fields:
+        size_bytes += len(memoryview(fields["tools"]))
+    if "functions" in fields:
+        size_bytes += len(memoryview(fields["functions"]))
     if parts:
         size_bytes -= _media_bytes(bytes(fields["messages"]))
         size_bytes -= sum(_member_bytes(part.input_audio) + _member_bytes(part.file) for part in parts)

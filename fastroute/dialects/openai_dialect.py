@@ -1,5 +1,8 @@
 """The dialect of OpenAI's chat completions, as two dozen providers speak it: a chat request as HTTP, and what comes back.
 
+Theory of operation. Most requests need a new `model` and nothing else: their members are written out again as raw JSON, which
+costs a copy of the bytes. What depends on the endpoint alone is built once per endpoint.
+
 Rules. Members of the client's body travel as they came; only what the provider's profile asks for is changed: the model, the
 spelling of the output limit, the `developer` role, usage reports of streams. Members named `fastroute...` stay here.
 
@@ -14,7 +17,7 @@ from fastroute.core.failures import Fault
 from fastroute.core.ports import Translator
 from fastroute.core.types import ChatRequest, Endpoint, UpstreamRequest
 from fastroute.dialects._faults import bad_request, unsupported
-from fastroute.dialects._http import auth_headers, checked_headers, endpoint_url
+from fastroute.dialects._http import PerEndpoint, auth_headers, checked_headers, endpoint_url
 from fastroute.dialects.openai_faults import reply_fault
 from fastroute.dialects.openai_frames import is_null
 from fastroute.dialects.openai_relay import OpenAIRelay
@@ -23,9 +26,30 @@ Raw = msgspec.Raw
 encode = msgspec.json.encode
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
+_OURS = "fastroute"
 _TRUE, _SYSTEM = Raw(b"true"), Raw(b'"system"')
+_USAGE_ASKED = Raw(b'{"include_usage":true}')
+_ASKS_FOR_USAGE = (bytes(_USAGE_ASKED), b'{"include_usage": true}')
+_KNOWN = frozenset(  # common members, none of them ours: a quick look that mostly saves the long one
+    (
+        *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "stop", "seed", "user"),
+        *("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "logit_bias"),
+        *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format", "reasoning_effort"),
+        *("logprobs", "top_logprobs", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"),
+    )
+)
 _members = msgspec.json.Decoder(dict[str, Raw])
 _list_of_members = msgspec.json.Decoder(list[dict[str, Raw]])
+
+
+class _Outlet(msgspec.Struct, frozen=True):
+    """What all requests to one endpoint share."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    stream_headers: tuple[tuple[str, str], ...]
+    model: Raw
+    other_limit: str | None  # the spelling of the output limit that the provider does not take
 
 
 class OpenAIDialect:
@@ -35,18 +59,23 @@ class OpenAIDialect:
 
     def __init__(self, wall_s: Callable[[], float]) -> None:
         self._wall_s = wall_s
+        self._outlets = PerEndpoint(_outlet)
 
     def encode(self, request: ChatRequest, endpoint: Endpoint) -> UpstreamRequest:
         if request.api != self.name:
             raise unsupported("api", f"requests of {request.api} clients cannot be put to {self.name}")
-        fields = {name: raw for name, raw in request.fields.items() if not name.startswith("fastroute")}
-        fields["model"] = Raw(encode(endpoint.model))
-        fields = _output_limit(fields, endpoint.profile.max_tokens_field)
+        outlet, profile = self._outlets.of(endpoint), endpoint.profile
+        fields = request.fields.copy()
+        if not _KNOWN.issuperset(fields):
+            fields = {name: raw for name, raw in fields.items() if not name.startswith(_OURS)}
+        fields["model"] = outlet.model
+        if outlet.other_limit in fields:
+            fields = _output_limit(fields, profile.max_tokens_field)
         if request.stream:
-            _ask_for_usage(fields, endpoint.profile.stream_usage)
-        if not endpoint.profile.developer_role:
+            _ask_for_usage(fields, profile.stream_usage)
+        if request.has_developer and not profile.developer_role:
             _without_developer(fields)
-        return UpstreamRequest(endpoint_url(endpoint), _headers(request, endpoint), encode(fields))
+        return UpstreamRequest(outlet.url, outlet.stream_headers if request.stream else outlet.headers, encode(fields))
 
     def fault(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return reply_fault(status, headers, body, self._wall_s())
@@ -55,13 +84,20 @@ class OpenAIDialect:
         return OpenAIRelay(request, endpoint, int(self._wall_s()))
 
 
+def _outlet(endpoint: Endpoint) -> _Outlet:
+    spelling = endpoint.profile.max_tokens_field
+    return _Outlet(
+        url=endpoint_url(endpoint),
+        headers=_headers(endpoint, "application/json"),
+        stream_headers=_headers(endpoint, "text/event-stream"),
+        model=Raw(encode(endpoint.model)),
+        other_limit=_LIMITS[1 - _LIMITS.index(spelling)] if spelling in _LIMITS else None,
+    )
+
+
 def _output_limit(fields: dict[str, Raw], spelling: str) -> dict[str, Raw]:
     """The limit under the name that the provider takes; its own spelling wins where the client sent both."""
-    if spelling not in _LIMITS:
-        return fields
     other = _LIMITS[1 - _LIMITS.index(spelling)]
-    if other not in fields:
-        return fields
     if not is_null(fields.get(spelling)):
         return {name: raw for name, raw in fields.items() if name != other}
     return {(spelling if name == other else name): raw for name, raw in fields.items() if name != spelling}
@@ -70,10 +106,14 @@ def _output_limit(fields: dict[str, Raw], spelling: str) -> dict[str, Raw]:
 def _ask_for_usage(fields: dict[str, Raw], accepted: bool) -> None:
     """Streams report usage, or the bill is an estimate; a provider that refuses the option is spared it."""
     raw = fields.get("stream_options")
-    if not accepted and raw is None:
+    if raw is None:
+        if accepted:
+            fields["stream_options"] = _USAGE_ASKED
+        return
+    if accepted and bytes(raw) in _ASKS_FOR_USAGE:
         return
     try:
-        options = {} if is_null(raw) else _members.decode(raw or b"{}")
+        options = {} if is_null(raw) else _members.decode(raw)
     except msgspec.DecodeError:
         raise bad_request("stream_options", "'stream_options' must be an object") from None
     if accepted:
@@ -98,9 +138,9 @@ def _without_developer(fields: dict[str, Raw]) -> None:
     fields["messages"] = Raw(encode(messages))
 
 
-def _headers(request: ChatRequest, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+def _headers(endpoint: Endpoint, accept: str) -> tuple[tuple[str, str], ...]:
     """Ours first; the profile's and then the endpoint's own replace ours."""
-    headers = {"content-type": "application/json", "accept": "text/event-stream" if request.stream else "application/json"}
+    headers = {"content-type": "application/json", "accept": accept}
     headers |= auth_headers(endpoint)
     for name, value in (*endpoint.profile.headers, *endpoint.headers):
         headers[name.lower()] = value

@@ -88,6 +88,13 @@ def reply_fault(status: int, headers: Mapping[str, str], body: bytes, now_wall_s
     return _fault(said, status, said.message or f"the provider answered {status} with no message", retry_s)
 
 
+def unreadable_fault(data: bytes) -> Fault:
+    """What an event is that cannot be read as a chunk: an error in a list, as Gemini sends them, or nothing we know."""
+    if data.lstrip()[:1] == b"[":
+        return embedded_fault(data)
+    return Fault(Failure.MALFORMED, "an event of the provider's stream is not a chat completion chunk")
+
+
 def embedded_fault(body: bytes) -> Fault:
     """An error that came inside a 200: as a stream event, or in place of an answer."""
     said = read_complaint(body)

@@ -29,6 +29,11 @@ class Head(msgspec.Struct, gc=False):
     model: Raw | None = None
 
 
+def made_head(request_id: str, created_s: int, model: str) -> Head:
+    """The head of chunks whose provider gives none."""
+    return Head(Raw(encode(f"chatcmpl-{request_id}")), Raw(encode(created_s)), Raw(encode(model)))
+
+
 class FunctionDelta(msgspec.Struct, gc=False):
     arguments: str
     name: None = None
@@ -49,12 +54,14 @@ class Delta(msgspec.Struct, gc=False):
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[CallDelta] | None = None
+    function_call: None = None
 
 
 class PlainChoice(msgspec.Struct, gc=False):
     index: int
     delta: Delta
     finish_reason: UnsetType | None = UNSET
+    error: None = None
 
 
 class PlainChunk(msgspec.Struct, gc=False):
@@ -73,6 +80,8 @@ plain_chunk = msgspec.json.Decoder(PlainChunk)
 
 
 _CHOICE = b'"choices":[{'
+_NULL_USAGE = b',"usage":null'
+_OTHER_NULL_USAGES = (b'"usage":null,', b', "usage": null', b'"usage": null, ')
 _ROLES = (b',"role":"assistant"', b'"role":"assistant",')
 
 
@@ -90,6 +99,20 @@ def spliced(data: bytes, choice: PlainChoice) -> bytes | None:
         if member is None or data.count(b'"role"') != 1:
             return None
         data = data.replace(member, b"")
+    return data
+
+
+def without_null_usage(data: bytes) -> bytes:
+    """A client that asked for no usage gets no `"usage": null` either, which we made the provider send.
+
+    Inside a JSON string the quotes would be escaped, so the text can only be a member.
+    """
+    at = data.rfind(_NULL_USAGE)
+    if at >= 0:
+        return data[:at] + data[at + len(_NULL_USAGE) :]
+    for text in _OTHER_NULL_USAGES:
+        if text in data:
+            return data.replace(text, b"", 1)
     return data
 
 

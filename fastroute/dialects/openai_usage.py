@@ -8,14 +8,60 @@ Source: wire notes 3.4; vercel/ai#12425 (xAI).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from fastroute.core.types import Usage
 
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)] | None
+
+
+class _InputDetails(msgspec.Struct, gc=False):
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+
+
+class _OutputDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: Count = None
+
+
+class ProperUsage(msgspec.Struct, gc=False):
+    """A usage object whose numbers are numbers, as nearly all are. Others fail to decode and go the long way."""
+
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    total_tokens: Count = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: Count = None
+    num_cached_tokens: Count = None
+    cached_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_write_tokens: None = None
+    cache_creation_input_tokens: None = None
+
+
 _CACHED_NAMES = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
 _WRITTEN_NAMES = ("cache_write_tokens", "cache_creation_input_tokens")
+
+
+def usage_as_it_is(proper: ProperUsage, reasoning_in_output: bool) -> Usage | None:
+    """What `read_usage` gives, where `mended_usage` finds nothing to mend; None where a longer look is needed."""
+    into, out = proper.prompt_tokens_details, proper.completion_tokens_details
+    cached = None if into is None else into.cached_tokens
+    reasoning = None if out is None else out.reasoning_tokens
+    if cached is None:
+        cached = _cached_elsewhere(proper)
+        if cached:
+            return None
+    usage = Usage(
+        proper.prompt_tokens, proper.completion_tokens, cached, None if into is None else into.cache_write_tokens, reasoning
+    )
+    if (cached or reasoning) and any(_left_out(usage, proper.total_tokens, reasoning_in_output)):
+        return None
+    return usage
 
 
 def read_usage(raw: Mapping[str, Any], reasoning_in_output: bool = True) -> Usage:
@@ -41,7 +87,10 @@ def mended_usage(raw: Mapping[str, Any], reasoning_in_output: bool = True) -> di
         return None
     out = dict(raw)
     if unnamed:
-        out["prompt_tokens_details"] = {**(details or {}), "cached_tokens": reported.cached_input_tokens}
+        out["prompt_tokens_details"] = {
+            **(details if isinstance(details, dict) else {}),
+            "cached_tokens": reported.cached_input_tokens,
+        }
     prompt, completion = _plus(reported.input_tokens, extra_in), _plus(reported.output_tokens, extra_out)
     if extra_in or extra_out:
         out |= {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": (prompt or 0) + (completion or 0)}
@@ -130,6 +179,13 @@ def _member(value: object, name: str) -> int | None:
 
 def _first(raw: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     return next((count for name in names if (count := _count(raw.get(name))) is not None), None)
+
+
+def _cached_elsewhere(proper: ProperUsage) -> int | None:
+    for count in (proper.prompt_cache_hit_tokens, proper.num_cached_tokens, proper.cached_tokens, proper.cache_read_input_tokens):
+        if count is not None:
+            return count
+    return None
 
 
 def _plus(count: int | None, extra: int) -> int | None:

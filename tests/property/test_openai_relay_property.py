@@ -1,6 +1,7 @@
 """Whatever an OpenAI-style provider sends, the client gets a proper stream or a fault; never an exception, never both."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -124,6 +125,44 @@ def test_a_stream_ends_well_or_with_a_fault(frames: list[Json], usage_asked: boo
         assert b"[DONE]" not in out
     again, other = run(frames, usage_asked, 0, done)
     assert (out, translator.fault) == (again, other.fault), "at any cut"
+
+
+plain = st.fixed_dictionaries(
+    {
+        "content": st.text(min_size=1, max_size=4)
+        | st.sampled_from(['"', "\\", "\n", "é", "\U0001f600", '"role"', ',"usage":null'])
+    },
+    optional={"reasoning_content": st.none(), "role": st.just("assistant")},
+)
+usual = st.tuples(st.sampled_from([plain, plain, plain, delta]).flatmap(lambda one: one), st.sampled_from([None] * 8 + ["stop"]))
+
+
+@given(
+    st.lists(usual, max_size=10),
+    st.sampled_from([{}, {"usage": None}, {"obfuscation": "x"}]),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(0, 1500), max_size=4),
+)
+def test_streams_that_keep_a_pattern_come_out_the_same_at_any_cut(
+    deltas: list[Any], more: Json, usage_asked: bool, ascii_only: bool, cuts: list[int]
+) -> None:
+    """Fed byte by byte no event comes whole, so none is known by its bytes."""
+    head = {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    frames = [
+        {**head, "choices": [{"index": 0, "delta": each, "finish_reason": finish}], **more}
+        for each, finish in [({"role": "assistant", "content": ""}, None), *deltas, ({}, "stop")]
+    ]
+    texts = [json.dumps(frame, ensure_ascii=ascii_only, separators=(",", ":")) for frame in frames]
+    stream = "".join(f"data: {text}\n\n" for text in [*texts, "[DONE]"]).encode()
+    by_event = [event + b"\n\n" for event in stream.split(b"\n\n")[:-1]]
+    ends = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    outcomes = []
+    for pieces in (by_event, [stream[a:b] for a, b in pairwise(ends)], [stream[i : i + 1] for i in range(len(stream))]):
+        translator = OpenAIRelay(asking(usage_asked), Endpoint("e", "p", Profile("p", "openai_chat", "/c"), "https://x", "m"), 1)
+        out = b"".join([translator.feed(piece) for piece in pieces]) + translator.end()
+        outcomes.append((out, translator.fault, translator.usage, translator.output_tokens_seen, translator.content_started))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
 @given(st.lists(wild, max_size=5), st.booleans())

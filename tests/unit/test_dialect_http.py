@@ -4,7 +4,7 @@ import pytest
 
 from fastroute.core.failures import Failure, FaultError
 from fastroute.core.types import Endpoint, Profile
-from fastroute.dialects._http import auth_headers, checked_headers, endpoint_url
+from fastroute.dialects._http import MAX_KEPT, PerEndpoint, auth_headers, checked_headers, endpoint_url
 
 
 def endpoint(
@@ -53,3 +53,31 @@ def test_headers_that_would_break_the_request_are_refused(value: str) -> None:
 def test_proper_headers_pass_in_order() -> None:
     headers = {"b": "tab\tand space", "a": "ü"}
     assert checked_headers(headers) == (("b", "tab\tand space"), ("a", "ü"))
+
+
+def test_what_depends_on_the_endpoint_is_made_once() -> None:
+    made: list[Endpoint] = []
+
+    def build(one: Endpoint) -> str | None:
+        made.append(one)
+        return one.key
+
+    per_endpoint = PerEndpoint(build)
+    first, same_value = endpoint(), endpoint()
+    assert [per_endpoint.of(one) for one in (first, same_value, first, endpoint(key="other"))] == ["k", "k", "k", "other"]
+    assert [one is first for one in made] == [True, False, False], "known by identity, not by value"
+
+
+def test_endpoints_come_and_go_without_end() -> None:
+    per_endpoint = PerEndpoint(lambda one: one.key)
+    for i in range(2 * MAX_KEPT + 10):
+        assert per_endpoint.of(endpoint(key=str(i))) == str(i)
+    assert len(per_endpoint) <= MAX_KEPT
+
+
+def test_what_cannot_be_made_is_refused_every_time() -> None:
+    per_endpoint = PerEndpoint(lambda one: checked_headers({"x": one.key or ""}))
+    broken = endpoint(key="a\nb")
+    for _ in range(2):
+        with pytest.raises(FaultError):
+            per_endpoint.of(broken)

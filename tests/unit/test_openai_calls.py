@@ -208,3 +208,11 @@ def test_calls_of_a_whole_message_need_no_number() -> None:
 def test_deeply_nested_arguments_do_not_break_it() -> None:
     deep = "[" * 5000 + "]" * 5000
     assert [name for name, _ in names([call(0, None, "f", deep)], [call(0, None, "g", "{}")])] == ["f", "g"]
+
+
+def test_whether_a_call_has_begun() -> None:
+    table = CallTable("req-1", 0)
+    table.mend([])
+    assert not table.begun
+    table.mend([call()])
+    assert table.begun

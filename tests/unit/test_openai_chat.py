@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastroute.core.failures import Failure, Fault, FaultError
-from fastroute.core.types import ChatRequest, Needs
+from fastroute.core.types import AS_CONFIGURED, ChatRequest, Needs
 from fastroute.dialects.openai_chat import OpenAIChatApi
 
 Json = dict[str, Any]
@@ -48,6 +48,7 @@ def test_the_head_of_a_request() -> None:
     assert (request.stream, request.include_usage, request.max_output_tokens, request.choices) == (True, True, 50, 3)
     plain = decode(body())
     assert (plain.stream, plain.include_usage, plain.max_output_tokens, plain.choices) == (False, False, None, 1)
+    assert plain.overrides is AS_CONFIGURED, "headers are read by others"
 
 
 def test_members_are_carried_byte_for_byte() -> None:
@@ -173,6 +174,14 @@ def test_a_number_beyond_all_numbers_is_named() -> None:
 )
 def test_what_a_provider_may_know_passes(members: Json) -> None:
     assert decode(body(**members)).fields.keys() >= {"model", "messages"}
+
+
+@pytest.mark.parametrize(
+    ("roles", "found"),
+    [(["user"], False), (["developer", "user"], True), (["user", "developer"], True), (["Developer"], False)],
+)
+def test_developers_are_found(roles: list[str], found: bool) -> None:
+    assert decode(body(messages=[{"role": role, "content": "developer"} for role in roles])).has_developer is found
 
 
 def test_the_newer_output_limit_outranks_the_older() -> None:

@@ -48,6 +48,28 @@ def test_the_clients_request_is_not_changed() -> None:
     assert {name: bytes(raw) for name, raw in request.fields.items()} == before
 
 
+def test_a_usage_option_that_asks_already_travels_as_it_came() -> None:
+    raw = b'{"model":"a","messages":[{"role":"user"}],"stream":true,"stream_options":{"include_usage": true}}'
+    body = DIALECT.encode(OpenAIChatApi().decode(raw, "r", 0.0), endpoint()).body
+    assert body == raw.replace(b'"model":"a"', b'"model":"m-1"')
+
+
+@pytest.mark.parametrize("name", ["model", "mod\\u0065l"])
+def test_the_model_is_the_endpoints_however_the_client_spells_it(name: str) -> None:
+    raw = b'{"model":"a","messages":[{"role":"user","content":"\\"model\\":\\"a\\""}],"x":{"model":"a"},"%s":"b"}' % name.encode()
+    request = OpenAIChatApi().decode(raw, "r", 0.0)
+    assert request.model == "b"
+    found = json.loads(DIALECT.encode(request, endpoint()).body, object_pairs_hook=list)
+    assert [value for key, value in found if key == "model"] == ["m-1"]
+    assert ("x", [("model", "a")]) in found
+
+
+def test_requests_that_nobody_looked_through_may_have_a_developer() -> None:
+    request = ask(messages=[{"role": "developer", "content": "x"}])
+    request.has_developer = ChatRequest("r", "openai_chat", "auto", {}, 0.0, 1).has_developer
+    assert sent(request)["messages"][0]["role"] == "system"
+
+
 def test_our_own_members_stay_here_and_openrouters_travel() -> None:
     body = sent(ask(fastroute={"x": 1}, fastroute_tags="a", models=["a", "b"], provider={"order": ["x"]}, route="fallback"))
     assert body.keys() == {"model", "messages", "models", "provider", "route"}
@@ -180,6 +202,17 @@ def test_headers_cannot_be_broken_apart(to: Endpoint) -> None:
     assert "Evil" not in caught.value.fault.message or "x-a" in caught.value.fault.message
     assert "secret" not in caught.value.fault.message
     assert caught.value.fault.rule.failover, "another endpoint may serve"
+
+
+def test_address_and_headers_are_the_same_objects_every_time() -> None:
+    """A transport may know a request's head by them."""
+    one, other = endpoint(), endpoint(key="another")
+    first, again, stream = DIALECT.encode(ask(), one), DIALECT.encode(ask(), one), DIALECT.encode(streaming(), one)
+    assert first.url is again.url is stream.url
+    assert first.headers is again.headers
+    assert DIALECT.encode(streaming(), one).headers is stream.headers != first.headers
+    assert headers(DIALECT.encode(ask(), other))["authorization"] == "Bearer another"
+    assert DIALECT.encode(ask(), one).headers is first.headers
 
 
 # --- the reply ----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from fastroute.dialects.openai_faults import (
     reply_fault,
     retry_hint_s,
     scrubbed,
+    unreadable_fault,
 )
 
 Json = dict[str, Any]
@@ -326,3 +327,9 @@ def test_the_event_that_ends_a_broken_stream() -> None:
     assert error["message"] == "nothing came"
     assert error["usage"]["completion_tokens"] == 5
     assert json.loads(error_event(Fault(Failure.STALL, "x"), None)[6:])["error"]["usage"] is None
+
+
+def test_an_event_that_is_no_chunk() -> None:
+    listed = unreadable_fault(b' [{"error":{"code":503,"message":"boom","status":"UNAVAILABLE"}}]')
+    assert (listed.message, listed.failure) == ("boom", Failure.OVERLOADED)
+    assert unreadable_fault(b"<html>").failure is Failure.MALFORMED

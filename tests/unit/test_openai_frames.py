@@ -13,8 +13,10 @@ from fastroute.dialects.openai_frames import (
     event,
     is_empty,
     is_null,
+    made_head,
     plain_chunk,
     spliced,
+    without_null_usage,
 )
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -153,6 +155,8 @@ def only(data: bytes) -> PlainChoice:
         (b'{"content":"x"}', b'{"tool_calls":[{"function":{"arguments":"1"}}]}'),
         (b'"model":"m"', b'"model":"m","usage":{"prompt_tokens":1}'),
         (b'"model":"m"', b'"model":"m","error":{"message":"x"}'),
+        (b'{"index":0', b'{"error":{"message":"x"},"index":0'),
+        (b'"content":"x"', b'"content":"x","function_call":{"name":"f"}'),
     ],
 )
 def test_only_plain_chunks_are_plain(old: bytes, new: bytes) -> None:
@@ -186,5 +190,29 @@ def test_what_is_not_so_simple_is_left_alone(data: bytes) -> None:
     assert spliced(data, only(data)) is None
 
 
+@pytest.mark.parametrize(
+    ("data", "left"),
+    [
+        (b'{"a":1,"usage":null}', b'{"a":1}'),
+        (b'{"usage":null,"a":1}', b'{"a":1}'),
+        (b'{"a": 1, "usage": null}', b'{"a": 1}'),
+        (b'{"usage": null, "a": 1}', b'{"a": 1}'),
+        (b'{"a":",\\"usage\\":null"}', b'{"a":",\\"usage\\":null"}'),
+        (b'{"usage":{"a":null}}', b'{"usage":{"a":null}}'),
+    ],
+)
+def test_a_null_usage_is_taken_out(data: bytes, left: bytes) -> None:
+    assert without_null_usage(data) == left
+
+
 def test_encoding_raw_members_copies_them() -> None:
     assert encode({"a": Raw(b"1.50e0")}) == b'{"a":1.50e0}'
+
+
+def test_a_head_for_chunks_without_one() -> None:
+    head = made_head("req-1", 7, 'm"1')
+    assert [bytes(raw) for raw in (head.id or b"", head.created or b"", head.model or b"")] == [
+        b'"chatcmpl-req-1"',
+        b"7",
+        b'"m\\"1"',
+    ]

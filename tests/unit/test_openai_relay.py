@@ -26,6 +26,7 @@ from openai_support import (
 
 from fastroute.core.failures import Failure, Fault
 from fastroute.core.types import Usage
+from fastroute.dialects._sse import SseEvent
 from fastroute.dialects.openai_relay import OpenAIRelay
 
 Json = dict[str, Any]
@@ -580,3 +581,117 @@ def test_an_interruption_tells_what_was_used() -> None:
     assert told["message"] == "nothing came for 20 s"
     assert told["type"] == "server_error"
     assert told["usage"]["completion_tokens"] == 2
+
+
+# --- the four ways come to the same -------------------------------------------------------------------------------------
+
+
+def piecewise(translator: OpenAIRelay, stream: bytes, size: int) -> tuple[bytes, Any]:
+    out = run(translator, *(stream[at : at + size] for at in range(0, len(stream), size)))
+    return out, (
+        translator.finished,
+        translator.fault,
+        translator.usage,
+        translator.output_tokens_seen,
+        translator.content_started,
+    )
+
+
+STREAMS = [
+    ROLE + HI * 5 + STOP + TOTAL + DONE,
+    ROLE + HI + chunk({"content": 'é\n"\\'}) + chunk({"content": ""}) + HI * 3 + STOP + DONE,
+    ROLE + b"".join(chunk({"content": "x"}, obfuscation="y" * n, usage=None) for n in range(6)) + STOP + TOTAL + DONE,
+    ROLE + HI * 3 + chunk({"content": "last"}, "stop") + HI + STOP + DONE,
+    ROLE + HI * 3 + chunk({"tool_calls": [call(call_id="", arguments="")]}) + chunk({}, "stop") + DONE,
+    ROLE + HI * 3 + b'event: error\ndata: {"message":"boom"}\n\n' + HI + STOP + DONE,
+    ROLE + HI * 3 + chunk({"content": "x"}, error={"message": "boom"}) + HI + STOP + DONE,
+    ROLE + HI * 3 + chunk({"reasoning_content": "hm"}) * 3 + HI * 3 + STOP + b"data: [DONE]\r\n\r\n",
+    ROLE + HI * 3 + b": ping\n\n" + HI * 2 + HI.replace(b"\n", b"\r\n") + HI + STOP + DONE,
+    ROLE + HI * 3 + HI.replace(b"Hi", b"\\ud83d") + HI.replace(b"Hi", b"\xff") + HI * 2 + STOP + DONE,
+    ROLE + HI * 3,
+    ROLE + ROLE.replace(b'"index":0', b'"index":1') + (HI + HI.replace(b'"index":0', b'"index":1')) * 3 + STOP + DONE,
+    b"".join(chunk({"role": "assistant", "content": text}, usage=None) for text in "abcde") + STOP + DONE,
+    b"".join(sse({**HEAD, "choices": [{"index": 0, "delta": {"content": text}}]}) for text in "abcde") + STOP + DONE,
+]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("usage", [True, False])
+def test_at_any_cut_the_client_gets_the_same(stream: bytes, usage: bool) -> None:
+    """Byte by byte, no event comes whole, so none is known by its bytes."""
+    expected = piecewise(relay(streaming(usage=usage)), stream, 1)
+    for size in (7, len(HI), len(HI) + 1, 2 * len(HI), 500, len(stream)):
+        assert piecewise(relay(streaming(usage=usage)), stream, size) == expected
+
+
+def test_chunks_of_whole_events_are_given_on_as_the_same_bytes() -> None:
+    translator = relay()
+    translator.feed(ROLE + HI)
+    piece = chunk({"content": " there"}) + chunk({"content": "!\n"})
+    assert translator.feed(piece) is piece
+    assert translator.output_tokens_seen == 3
+    assert translator.feed(b"") == b""
+
+
+def test_a_stream_in_one_piece_shows_its_pattern_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is counted, not timed: chunks read as JSON."""
+    read: list[bytes] = []
+    real = OpenAIRelay._event
+
+    def counted(self: OpenAIRelay, item: SseEvent, last: bool) -> bytes:
+        read.append(item.data)
+        return real(self, item, last)
+
+    monkeypatch.setattr(OpenAIRelay, "_event", counted)
+    stream = ROLE + HI * 50 + STOP + DONE
+    assert relay().feed(stream) == stream
+    assert len(read) == 4, "the first, one with content, the finish, [DONE]"
+
+
+def test_a_cut_event_does_not_end_the_short_way() -> None:
+    translator = relay()
+    translator.feed(ROLE + HI + HI[:20])
+    assert translator.feed(HI[20:] + HI + HI[:5]) == HI + HI
+    assert translator.feed(HI[5:]) == HI
+    assert translator.feed(HI) == HI
+    assert translator.output_tokens_seen == 5
+
+
+def test_what_chunks_repeat_is_known_of_chunks_that_were_not_opened() -> None:
+    bare = sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "eos"}]})
+    for pieces in ([ROLE, HI, HI, bare, DONE], [ROLE, bare, DONE]):
+        last = chunks(run(relay(), *pieces))[-1]
+        assert {name: last[name] for name in HEAD} == HEAD
+    other = {"id": "b", "model": "m-2"}
+    late = sse({**HEAD, **other, "choices": [], "usage": USAGE}) + sse({"choices": [], "x": 1})
+    last = chunks(run(relay(), ROLE, HI, STOP, late, DONE))[-1]
+    assert (last["id"], last["model"]) == ("b", "m-2")
+
+
+def test_a_finish_that_was_not_opened_can_still_be_taken_back() -> None:
+    out = run(relay(), ROLE, HI, STOP, HI, chunk({}, "length"), DONE)
+    assert (content(out), finishes(out)) == ("HiHi", ["length"])
+    out = run(relay(), ROLE, HI, chunk({}, "stop", logprobs=None), chunk({"content": " more"}, "length"), DONE)
+    assert (content(out), finishes(out)) == ("Hi more", ["length"])
+
+
+def test_an_error_of_a_choice_in_a_chunk_with_content_is_a_fault() -> None:
+    bad = sse({**HEAD, "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None, "error": {"message": "boom"}}]})
+    assert ended_badly(relay(), ROLE, HI, HI, bad, STOP, DONE).message == "boom"
+
+
+def test_a_null_usage_that_is_spelled_oddly_goes_too() -> None:
+    for frame in (ROLE, STOP):
+        odd = frame.replace(b'"choices"', b'"usage" : null,"choices"')
+        out = run(relay(), *([odd, HI, STOP] if frame == ROLE else [ROLE, HI, odd]), DONE)
+        assert all("usage" not in found for found in chunks(out))
+
+
+def test_a_whole_reply_without_a_fault_is_the_same_bytes() -> None:
+    body = json.dumps(
+        {**HEAD, "object": "chat.completion", "choices": [{"message": {"role": "assistant"}, "finish_reason": "stop"}]}
+    )
+    sent = body.encode()
+    translator = relay(ask())
+    assert translator.whole(sent) is sent
+    assert (translator.finished, translator.content_started, translator.fault, translator.usage) == (True, True, None, None)

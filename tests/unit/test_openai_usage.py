@@ -2,10 +2,22 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fastroute.core.types import Usage
-from fastroute.dialects.openai_usage import latest, mended_usage, openai_usage, partial_usage, read_usage, so_far
+from fastroute.dialects.openai_usage import (
+    ProperUsage,
+    latest,
+    mended_usage,
+    openai_usage,
+    partial_usage,
+    read_usage,
+    so_far,
+    usage_as_it_is,
+)
 
 Json = dict[str, Any]
 
@@ -123,3 +135,35 @@ def test_a_cut_reply_has_at_least_the_output_that_came() -> None:
 def test_a_prompt_nobody_counted_is_left_out_of_a_partial_report() -> None:
     assert partial_usage(Usage(output_tokens=7, estimated=True)) == {"completion_tokens": 7, "estimated": True}
     assert partial_usage(Usage(10, 7, estimated=True))["total_tokens"] == 17
+
+
+# --- the short way ------------------------------------------------------------------------------------------------------
+
+counts = st.none() | st.integers(0, 6)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["prompt_tokens", "completion_tokens", "total_tokens"]), counts),
+    st.none() | st.dictionaries(st.sampled_from(["cached_tokens", "cache_write_tokens"]), counts),
+    st.none() | st.dictionaries(st.just("reasoning_tokens"), counts),
+    st.dictionaries(
+        st.sampled_from(["prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens"]), counts
+    ),
+    st.booleans(),
+)
+def test_the_short_way_says_the_same_or_nothing(
+    plain: Json, into: Json | None, out: Json | None, more: Json, in_output: bool
+) -> None:
+    raw = {**plain, "prompt_tokens_details": into, "completion_tokens_details": out, **more}
+    found = usage_as_it_is(msgspec.convert(raw, ProperUsage), in_output)
+    if mended_usage(raw, in_output) is None:
+        assert found == read_usage(raw, in_output)
+    else:
+        assert found is None
+
+
+def test_cached_tokens_beside_details_that_are_none() -> None:
+    """Details of the wrong type must not stop the reply."""
+    mended = mended_usage(usage(cached_tokens=30, prompt_tokens_details=[1]))
+    assert mended is not None
+    assert mended["prompt_tokens_details"] == {"cached_tokens": 30}
