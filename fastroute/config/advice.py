@@ -36,8 +36,10 @@ def _about_providers(config: Config) -> Iterator[str]:
 
 
 def _about_extras(name: str, provider: Provider) -> Iterator[str]:
-    """Keys that only some presets can use."""
+    """Keys that only some presets can use, and a danger."""
     preset = preset_of(name, provider)
+    if provider.tls is not None and not provider.tls.verify:
+        yield f"providers.{name}.tls.verify: false, so whoever is on the way can read its key and all prompts"
     for key, value in (("organization", provider.organization), ("project", provider.project)):
         if value and preset.name not in ("openai", "openai-compatible"):
             yield f"providers.{name}.{key}: {preset.name} does not know this; it is sent all the same"

@@ -6,6 +6,7 @@ for granted and stays silent where `check.py` has already spoken.
 
 import ipaddress
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastroute.config.nodes import Node
@@ -106,6 +107,7 @@ def _check_provider(name: str, provider: Node, providers: Node | None, problems:
             problems.add(base_url.spot, f"providers.{name}.base_url: {complaint}")
     elif preset is not None:
         _check_without_base_url(name, provider, preset, problems)
+    _check_way(name, provider, problems)
     if preset is not None and preset.name == "azure-foundry" and provider.get("api_version") is None:
         problems.add(provider.spot, f"providers.{name}: preset 'azure-foundry' needs 'api_version'")
 
@@ -129,6 +131,36 @@ def _check_without_base_url(name: str, provider: Node, preset: Preset, problems:
     dialect = provider.get("dialect")
     if dialect is not None and isinstance(dialect.value, str) and dialect.value != preset.profile.dialect:
         problems.add(dialect.spot, f"providers.{name}: a dialect other than the preset's needs 'base_url'")
+
+
+def _check_way(name: str, provider: Node, problems: Problems) -> None:
+    """The proxy, and the files of its TLS."""
+    proxy, tls = provider.get("proxy"), provider.get("tls")
+    if proxy is not None and isinstance(proxy.value, str) and proxy.value and (complaint := proxy_complaint(proxy.value)):
+        problems.add(proxy.spot, f"providers.{name}.proxy: {complaint}")
+    if tls is None or not isinstance(tls.value, dict):
+        return
+    for key in ("ca_file", "client_cert", "client_key"):
+        file = tls.get(key)
+        if file is not None and isinstance(file.value, str) and file.value and not Path(file.value).is_file():
+            problems.add(file.spot, f"providers.{name}.tls.{key}: no such file")
+    key_file, certificate = tls.get("client_key"), tls.get("client_cert")
+    if key_file is not None and key_file.value and (certificate is None or not certificate.value):
+        problems.add(key_file.spot, f"providers.{name}.tls.client_key: needs 'client_cert'")
+
+
+def proxy_complaint(url: str) -> str | None:
+    """Why `url` is no proxy; None where it is one. Never repeats the URL: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        port_ok = parts.port is None or 0 < parts.port <= 65_535
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "must begin with http:// or https:// and a host"
+    if not port_ok:
+        return "not a port"
+    return None if parts.path in ("", "/") and not parts.query and not parts.fragment else "must end with the host or its port"
 
 
 def _place_of(section: Node, key: str) -> Spot:

@@ -22,6 +22,7 @@ from fastroute.config.schema_planned import (
     Telemetry,
 )
 from fastroute.config.section import (
+    ADDRESS,
     SECRET,
     Header,
     HeaderValue,
@@ -80,6 +81,22 @@ class Quirks(Section, frozen=True):
     developer_role: Annotated[bool | None, Meta(description="Knows the role `developer`; else it is sent as `system`.")] = None
 
 
+class Tls(Section, frozen=True):
+    """TLS with a provider, where the usual is not enough: verified with the system's roots, named as in its address."""
+
+    ca_file: Annotated[Text | None, Meta(description="File (PEM) of the authorities to trust, instead of the system's.")] = None
+    verify: Annotated[
+        bool, Meta(description="`false` trusts any certificate: whoever is on the way can read keys and prompts.")
+    ] = True
+    client_cert: Annotated[Text | None, Meta(description="File (PEM) of the certificate to show to the provider.")] = None
+    client_key: Annotated[Text | None, Meta(description="File (PEM) of its private key. Left out: it is in the same file.")] = (
+        None
+    )
+    server_name: Annotated[Text | None, Meta(description="Name to ask for and to verify. Left out: the host of the address.")] = (
+        None
+    )
+
+
 class Provider(Section, frozen=True):
     """An account with a provider: where it is and how to authenticate."""
 
@@ -118,6 +135,11 @@ class Provider(Section, frozen=True):
         None
     )
     quirks: Annotated[Quirks | None, Meta(description="How this server departs from its dialect.")] = None
+    proxy: Annotated[
+        Text | None,
+        Meta(description='Proxy on the way, like `"${HTTPS_PROXY}"` or `http://user:password@host:3128`.', extra=ADDRESS),
+    ] = None
+    tls: Annotated[Tls | None, Meta(description="TLS with it, where the usual is not enough.")] = None
 
 
 class PriceOverride(Section, frozen=True):

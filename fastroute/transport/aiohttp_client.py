@@ -22,7 +22,7 @@ import os
 import ssl
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -52,7 +52,9 @@ class TransportSettings(msgspec.Struct, frozen=True):
     max_field_bytes: int = 64 << 10
     max_headers: int = 200
     read_buffer_bytes: int = 64 << 10  # per connection; twice this stops reading from the provider
-    trust_env: bool = False  # HTTP_PROXY, HTTPS_PROXY, NO_PROXY
+    proxy: str | None = None  # for every request; may hold a password
+    server_name: str | None = None  # for SNI and verification; None: the URL's host
+    trust_env: bool = False  # HTTP_PROXY, HTTPS_PROXY, NO_PROXY; without effect beside `proxy`
     user_agent: str = "fastroute"
 
 
@@ -96,6 +98,7 @@ class AiohttpTransport:
             headers=request.headers,
             data=body if request.body else None,
             proxy=proxy,
+            server_hostname=self._settings.server_name,
             allow_redirects=False,
         )
         if response.status == 101:
@@ -108,7 +111,7 @@ class AiohttpTransport:
         place = self._urls.get(text)
         if place is None:
             url = URL(text, encoded=True)
-            place = (url, _env_proxy(url) if self._settings.trust_env else None)
+            place = (url, self._settings.proxy or (_env_proxy(url) if self._settings.trust_env else None))
             if len(self._urls) < 4096:
                 self._urls[text] = place
         return place
@@ -218,13 +221,24 @@ class _Reply:
 
     async def read(self) -> bytes:
         try:
+            return await self._piece()
+        except BaseException:
+            self.close()
+            raise
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """A loop of reads: here a task does wake for every piece. Cancelling it closes nothing."""
+        while data := await self._piece():
+            if not take(data):
+                return False
+        return True
+
+    async def _piece(self) -> bytes:
+        try:
             return await self._content.readany()
         except (aiohttp.ClientError, OSError) as error:
             self.close()
             raise _fault(error, str(self._response.url)) from None
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         """aiohttp gives the connection back by itself when it has parsed the end of the body."""

@@ -1,18 +1,15 @@
 """What `AiohttpTransport` does besides the contract: stale connections, proxies, TLS, words."""
 
 import asyncio
-import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 import warnings
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from transport_support import SECRET, SOON_S, Peer, answering, collect, failing, fetch, provider
+from transport_support import SECRET, SOON_S, Peer, answering, collect, failing, fetch, make_certificate, provider, tls_provider
 
 from fastroute.core.failures import Failure, FaultError
 from fastroute.core.types import UpstreamRequest
@@ -232,6 +229,36 @@ async def test_proxy_that_is_down_is_a_connect_fault(monkeypatch: pytest.MonkeyP
     await transport.aclose()
 
 
+async def test_proxy_of_the_configuration_is_used(transport: AiohttpTransport) -> None:
+    heads: list[dict[str, str]] = []
+
+    async def proxy(peer: Peer) -> None:
+        heads.append((await peer.request())[0])
+        peer.whole(b"by proxy")
+
+    async with provider(proxy) as upstream:
+        own = AiohttpTransport(TransportSettings(proxy=f"http://me:{SECRET}@127.0.0.1:{upstream.port}"))
+        assert await fetch(own, UpstreamRequest("http://provider.example/v1/x", (), b"{}")) == (200, b"by proxy")
+        assert heads[0][""] == "POST http://provider.example/v1/x HTTP/1.1"
+        assert heads[0]["proxy-authorization"].startswith("Basic ")
+        await own.aclose()
+
+
+async def test_tls_through_a_proxy_asks_it_for_a_tunnel() -> None:
+    heads: list[str] = []
+
+    async def proxy(peer: Peer) -> None:
+        heads.append((await peer.request())[0][""])
+        peer.whole(b"no", "403 Forbidden")
+
+    async with provider(proxy) as upstream:
+        transport = AiohttpTransport(TransportSettings(proxy=f"http://127.0.0.1:{upstream.port}"))
+        fault = await failing(transport, UpstreamRequest("https://provider.example/v1/x", (), b"{}"))
+        assert (fault.failure, fault.message) == (Failure.CONNECT, "the proxy for provider.example:443 refused")
+        assert heads == ["CONNECT provider.example:443 HTTP/1.1"]
+        await transport.aclose()
+
+
 # --- words ---
 
 
@@ -257,58 +284,38 @@ async def test_impossible_urls_are_connect_faults(transport: AiohttpTransport, u
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for localhost that nobody but its maker trusts, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl command to make a certificate with")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)],
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
-
-
-@contextlib.asynccontextmanager
-async def tls_provider(certificate: tuple[Path, Path]) -> AsyncIterator[int]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\ntls")
-            await writer.drain()
-        writer.close()
-
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
+    return make_certificate(tmp_path)
 
 
 async def test_untrusted_certificate(transport: AiohttpTransport, certificate: tuple[Path, Path]) -> None:
-    async with tls_provider(certificate) as port:
-        request = UpstreamRequest(f"https://localhost:{port}/v1/x", (("authorization", SECRET),), b"{}")
+    async with tls_provider(certificate) as upstream:
+        request = UpstreamRequest(f"https://localhost:{upstream.port}/v1/x", (("authorization", SECRET),), b"{}")
         fault = await failing(transport, request)
         assert fault.failure is Failure.CONNECT
-        assert fault.message == f"the certificate of localhost:{port} is not trusted"
+        assert fault.message == f"the certificate of localhost:{upstream.port} is not trusted"
 
 
 async def test_certificate_for_another_name(certificate: tuple[Path, Path]) -> None:
     transport = AiohttpTransport(tls=ssl.create_default_context(cafile=str(certificate[0])))
-    async with tls_provider(certificate) as port:
-        fault = await failing(transport, UpstreamRequest(f"https://127.0.0.1:{port}/v1/x", (), b"{}"))
-        assert fault.message == f"the certificate of 127.0.0.1:{port} is not trusted"
+    async with tls_provider(certificate) as upstream:
+        fault = await failing(transport, UpstreamRequest(f"https://127.0.0.1:{upstream.port}/v1/x", (), b"{}"))
+        assert fault.message == f"the certificate of 127.0.0.1:{upstream.port} is not trusted"
         await transport.aclose()
 
 
 async def test_own_roots_are_trusted(certificate: tuple[Path, Path]) -> None:
     transport = AiohttpTransport(tls=ssl.create_default_context(cafile=str(certificate[0])))
-    async with tls_provider(certificate) as port:
-        assert await fetch(transport, UpstreamRequest(f"https://localhost:{port}/v1/x", (), b"{}")) == (200, b"tls")
+    async with tls_provider(certificate) as upstream:
+        assert await fetch(transport, UpstreamRequest(f"https://localhost:{upstream.port}/v1/x", (), b"{}")) == (200, b"tls")
+        await transport.aclose()
+
+
+async def test_another_name_is_asked_for_and_verified(certificate: tuple[Path, Path]) -> None:
+    roots = ssl.create_default_context(cafile=str(certificate[0]))
+    transport = AiohttpTransport(TransportSettings(server_name="localhost"), roots)
+    async with tls_provider(certificate) as upstream:
+        assert await fetch(transport, UpstreamRequest(f"https://127.0.0.1:{upstream.port}/v1/x", (), b"{}")) == (200, b"tls")
+        assert upstream.names == ["localhost"]
         await transport.aclose()
 
 

@@ -5,25 +5,43 @@ besides has its own file.
 """
 
 import asyncio
-import contextlib
 import gzip
-import importlib
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from transport_support import SECRET, SOON_S, Peer, Script, answering, collect, failing, fetch, fetch_or_failure, provider
+import uvloop
+from transport_support import (
+    SECRET,
+    SOON_S,
+    Peer,
+    Script,
+    answering,
+    collect,
+    failing,
+    fetch,
+    fetch_or_failure,
+    provider,
+    turns,
+)
 
 from fastroute.core.failures import RULES, Failure, FaultError
 from fastroute.core.ports import Transport
 from fastroute.core.types import UpstreamRequest
 from fastroute.transport.aiohttp_client import AiohttpTransport
+from fastroute.transport.http1 import Http1Transport
 
-TRANSPORTS: dict[str, Callable[[], Transport]] = {"aiohttp": AiohttpTransport}
-with contextlib.suppress(ImportError):
-    TRANSPORTS["http1"] = importlib.import_module("fastroute.transport.http1").Http1Transport
+# pytest-asyncio's newer hook for this is one for all tests together.
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture:pytest.PytestDeprecationWarning")
+
+TRANSPORTS: dict[str, Callable[[], Transport]] = {"aiohttp": AiohttpTransport, "http1": Http1Transport}
+
+
+@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> Any:
+    return request.param()
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -518,6 +536,334 @@ async def test_cancelled_while_connecting_leaves_nothing(transport: Transport) -
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await fetch(transport, upstream.request()) == (200, b'{"ok":true}')
+
+
+async def test_cancelled_pour_leaves_a_reply_to_close(transport: Transport) -> None:
+    more = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.say(CHUNKED + b"2\r\nab\r\n")
+        await more.wait()
+        peer.say(b"2\r\ncd\r\n")
+        await peer.until_gone()
+
+    async with provider(script) as upstream:
+        reply = await transport.open(upstream.request())
+        seen = Taker(want=1)
+        task = asyncio.ensure_future(reply.pour(seen))
+        await asyncio.wait_for(seen.enough.wait(), SOON_S)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        more.set()
+        await turns(5)
+        assert seen.pieces == [b"ab"]  # after the cancellation nothing is handed on
+        reply.close()
+        await asyncio.wait_for(upstream.peers[0].gone.wait(), SOON_S)
+
+
+# --- pouring ---
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Taker:
+    """Takes pieces; says stop at those that begin with `stop_at`, raises at `fail_at`. `enough` after `want` pieces."""
+
+    def __init__(self, stop_at: bytes = b"never", fail_at: bytes = b"never", want: int = 1) -> None:
+        self.pieces: list[bytes] = []
+        self.enough = asyncio.Event()
+        self._stop_at, self._fail_at, self._want = stop_at, fail_at, want
+
+    def __call__(self, piece: bytes) -> bool:
+        self.pieces.append(piece)
+        if len(self.pieces) >= self._want:
+            self.enough.set()
+        if piece.startswith(self._fail_at):
+            raise LookupError("the taker's own")
+        return not piece.startswith(self._stop_at)
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(self.pieces)
+
+
+def in_steps(*steps: bytes) -> tuple[Script, asyncio.Semaphore]:
+    """A provider that says one step whenever the semaphore is released."""
+    next_step = asyncio.Semaphore(0)
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            for step in steps:
+                await next_step.acquire()
+                peer.say(step)
+
+    return script, next_step
+
+
+async def test_pieces_are_poured_as_they_come(transport: Transport) -> None:
+    script, step = in_steps(CHUNKED, b"2\r\nab\r\n", b"2\r\ncd\r\n", b"0\r\n\r\n")
+    async with provider(script) as upstream:
+        for _ in range(2):
+            step.release()
+            reply = await asyncio.wait_for(transport.open(upstream.request()), SOON_S)
+            taker = Taker()
+            task = asyncio.ensure_future(reply.pour(taker))
+            for text in (b"ab", b"abcd"):
+                taker.enough.clear()
+                step.release()
+                await asyncio.wait_for(taker.enough.wait(), SOON_S)
+                assert taker.text == text
+            assert not task.done()
+            step.release()
+            assert await asyncio.wait_for(task, SOON_S) is True
+            assert await reply.read() == b""
+            reply.close()
+        assert len(upstream.peers) == 1
+
+
+async def test_what_came_with_the_head_is_poured_first(transport: Transport) -> None:
+    script, step = in_steps(CHUNKED + b"2\r\nab\r\n", b"2\r\ncd\r\n0\r\n\r\n")
+    async with provider(script) as upstream:
+        step.release()
+        reply = await transport.open(upstream.request())
+        taker = Taker()
+        task = asyncio.ensure_future(reply.pour(taker))
+        await asyncio.wait_for(taker.enough.wait(), SOON_S)
+        step.release()
+        assert await asyncio.wait_for(task, SOON_S) is True
+        assert taker.text == b"abcd"
+        reply.close()
+
+
+async def test_whole_reply_is_poured(transport: Transport) -> None:
+    async with provider(answering()) as upstream:
+        for _ in range(3):
+            reply = await transport.open(upstream.request())
+            taker = Taker()
+            assert await asyncio.wait_for(reply.pour(taker), SOON_S) is True
+            assert taker.text == b'{"ok":true}'
+            assert await reply.pour(taker) is True  # the end stays the end
+            reply.close()
+        assert len(upstream.peers) == 1
+
+
+async def test_empty_body_pours_nothing(transport: Transport) -> None:
+    async with provider(answering(b"")) as upstream:
+        reply = await transport.open(upstream.request())
+        taker = Taker()
+        assert await reply.pour(taker) is True
+        assert taker.pieces == []
+        reply.close()
+
+
+async def test_stopped_pour_goes_on_where_it_stopped(transport: Transport) -> None:
+    script, step = in_steps(CHUNKED, b"2\r\nSt\r\n", b"2\r\nop\r\n", b"2\r\n!!\r\n0\r\n\r\n")
+    async with provider(script) as upstream:
+        step.release()
+        reply = await transport.open(upstream.request())
+        taker = Taker(stop_at=b"S")
+        task = asyncio.ensure_future(reply.pour(taker))
+        await turns(3)
+        step.release()
+        assert await asyncio.wait_for(task, SOON_S) is False
+        assert taker.pieces == [b"St"]
+        step.release()
+        assert await asyncio.wait_for(reply.read(), SOON_S) == b"op"  # a read may come in between
+        step.release()
+        assert await asyncio.wait_for(reply.pour(taker), SOON_S) is True
+        assert taker.pieces == [b"St", b"!!"]
+        reply.close()
+
+
+async def test_nothing_is_handed_on_between_two_pours(transport: Transport) -> None:
+    script, step = in_steps(CHUNKED + b"2\r\nSt\r\n", b"2\r\nop\r\n0\r\n\r\n")
+    async with provider(script) as upstream:
+        step.release()
+        reply = await transport.open(upstream.request())
+        taker = Taker(stop_at=b"S")
+        assert await asyncio.wait_for(reply.pour(taker), SOON_S) is False
+        step.release()
+        await turns(10)
+        assert taker.pieces == [b"St"]
+        assert await asyncio.wait_for(reply.pour(taker), SOON_S) is True
+        assert taker.text == b"Stop"
+        reply.close()
+
+
+@pytest.mark.parametrize("first", [CHUNKED + b"2\r\nXx\r\n", CHUNKED])
+async def test_what_the_taker_raises_comes_out_of_pour(transport: Transport, first: bytes) -> None:
+    script, step = in_steps(first, b"2\r\nXy\r\n")
+    async with provider(script, answering()) as upstream:
+        step.release()
+        reply = await transport.open(upstream.request())
+        task = asyncio.ensure_future(reply.pour(Taker(fail_at=b"X")))
+        await turns(3)
+        step.release()
+        with pytest.raises(LookupError, match="the taker's own"):
+            await asyncio.wait_for(task, SOON_S)
+        reply.close()
+        assert await fetch(transport, upstream.request()) == (200, b'{"ok":true}')
+        assert len(upstream.peers) == 2  # the reply was not read to its end
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_cut_while_pouring_is_a_reset(transport: Transport, reset: bool) -> None:
+    cut = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.say(CHUNKED + b"2\r\nab\r\n")
+        await cut.wait()
+        if reset:
+            peer.reset()
+
+    async with provider(script) as upstream:
+        reply = await transport.open(upstream.request())
+        taker = Taker()
+        task = asyncio.ensure_future(reply.pour(taker))
+        await asyncio.wait_for(taker.enough.wait(), SOON_S)
+        cut.set()
+        with pytest.raises(FaultError) as caught:
+            await asyncio.wait_for(task, SOON_S)
+        assert caught.value.fault.failure is Failure.RESET
+        assert taker.text == b"ab"
+        reply.close()
+
+
+async def test_body_until_close_pours_to_its_end(transport: Transport) -> None:
+    more = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.say(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n")
+        await more.wait()
+        peer.say(b"data: 2\n\n")
+
+    async with provider(script) as upstream:
+        reply = await transport.open(upstream.request())
+        taker = Taker()
+        task = asyncio.ensure_future(reply.pour(taker))
+        await asyncio.wait_for(taker.enough.wait(), SOON_S)
+        more.set()
+        assert await asyncio.wait_for(task, SOON_S) is True
+        assert taker.text == b"data: 1\n\ndata: 2\n\n"
+        reply.close()
+
+
+async def test_stopped_pour_slows_the_provider(transport: Transport) -> None:
+    """What waits between two pours is bounded; all of it arrives, in order, once it goes on."""
+    piece, total, written = bytes(range(256)) * 256, 400, 0
+    stuck = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        nonlocal written
+        peer.writer.transport.set_write_buffer_limits(high=65536)
+        await peer.request()
+        peer.say(CHUNKED + b"1\r\n!\r\n")
+        for _ in range(total):
+            peer.say(b"10000\r\n" + piece + b"\r\n")
+            try:
+                await asyncio.wait_for(peer.writer.drain(), 0.3)
+            except TimeoutError:
+                stuck.set()
+                await peer.writer.drain()
+            written += 1
+        peer.say(b"0\r\n\r\n")
+        await peer.until_gone()
+
+    async with provider(script) as upstream:
+        reply = await transport.open(upstream.request())
+        taker = Taker(stop_at=b"!")
+        assert await reply.pour(taker) is False
+        await asyncio.wait_for(stuck.wait(), 10)
+        assert written < total * 0.75
+        assert await asyncio.wait_for(reply.pour(taker), 20) is True
+        assert taker.text == b"!" + piece * total
+        reply.close()
+
+
+# --- early and half-closed ---
+
+
+async def test_early_reply_to_a_body_that_is_not_read(transport: Transport) -> None:
+    """The reply counts; the connection, with half a request in it, does not."""
+
+    async def early(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.whole(b"too big", "413 Content Too Large")
+        await gone.wait()
+
+    gone = asyncio.Event()
+    async with provider(early, answering()) as upstream:
+        assert await fetch(transport, upstream.request(b"x" * (32 << 20))) == (413, b"too big")
+        assert await fetch(transport, upstream.request()) == (200, b'{"ok":true}')
+        assert len(upstream.peers) == 2
+        gone.set()
+
+
+async def test_provider_that_closes_its_half_after_the_reply(transport: Transport) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.whole(b"{}")
+        peer.writer.write_eof()
+        await peer.until_gone()
+
+    async with provider(script, answering()) as upstream:
+        assert await fetch(transport, upstream.request()) == (200, b"{}")
+        await asyncio.wait_for(upstream.peers[0].gone.wait(), SOON_S)
+        assert await fetch(transport, upstream.request()) == (200, b'{"ok":true}')
+
+
+async def test_provider_that_closes_its_half_before_the_reply(transport: Transport) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.writer.write_eof()
+        await peer.until_gone()
+
+    async with provider(script) as upstream:
+        assert (await failing(transport, upstream.request())).failure is Failure.RESET
+        await asyncio.wait_for(upstream.peers[0].gone.wait(), SOON_S)
+
+
+async def test_silent_provider_is_waited_for(transport: Transport) -> None:
+    """Time limits are the engine's: a transport has none."""
+    arrived = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        arrived.set()
+        await peer.until_gone()
+
+    async with provider(script) as upstream:
+        task = asyncio.ensure_future(transport.open(upstream.request()))
+        await asyncio.wait_for(arrived.wait(), SOON_S)
+        done, _ = await asyncio.wait([task], timeout=0.05)
+        assert not done
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_trickling_head_is_put_together(transport: Transport) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Rate: 7\r\nContent-Length: 2\r\n\r\n{}"
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        for i in range(len(head)):
+            peer.say(head[i : i + 1])
+            await peer.writer.drain()
+            await asyncio.sleep(0)
+        await peer.until_gone()
+
+    async with provider(script) as upstream:
+        reply = await asyncio.wait_for(transport.open(upstream.request()), SOON_S)
+        assert (reply.status, reply.headers["x-rate"], reply.headers["content-length"]) == (200, "7", "2")
+        assert await collect(reply) == b"{}"
+        reply.close()
 
 
 # --- back-pressure ---

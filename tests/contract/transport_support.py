@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +113,12 @@ async def provider(*scripts: Script) -> AsyncIterator[Upstream]:
     assert upstream.errors == []
 
 
+async def turns(n: int) -> None:
+    """Lets the loop turn, sockets included."""
+    for _ in range(n):
+        await asyncio.sleep(0.001)
+
+
 async def collect(reply: UpstreamReply) -> bytes:
     pieces = []
     while piece := await asyncio.wait_for(reply.read(), SOON_S):
@@ -150,3 +160,72 @@ def answering(body: bytes = b'{"ok":true}', headers: str = "", status: str = "20
             peer.whole(body, status, headers)
 
     return script
+
+
+# --- TLS ---
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost that nobody but its maker trusts, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl command to make a certificate with")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    subprocess.run(
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
+
+
+class TlsUpstream:
+    """Answers every request over TLS, and notes what it saw of each connection."""
+
+    def __init__(self, certificate: tuple[Path, Path], client_ca: Path | None = None) -> None:
+        self.names: list[str | None] = []
+        self.resumed: list[bool] = []
+        self.gone = asyncio.Semaphore(0)  # released for every connection that ended
+        self.silent = False
+        self.arrived = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.load_cert_chain(*certificate)
+        self.context.sni_callback = lambda _, name, __: self.names.append(name)  # type: ignore[assignment]
+        if client_ca is not None:
+            self.context.verify_mode = ssl.CERT_REQUIRED
+            self.context.load_verify_locations(client_ca)
+
+    async def start(self) -> None:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.context)
+        self.port = int(self.server.sockets[0].getsockname()[1])
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        self.resumed.append(writer.get_extra_info("ssl_object").session_reused)
+        peer = Peer(reader, writer)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                await peer.request()
+                self.arrived.set()
+                if not self.silent:
+                    peer.whole(b"tls")
+        self.gone.release()
+        writer.close()
+
+    async def aclose(self) -> None:
+        self.server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await turns(3)
+
+
+@contextlib.asynccontextmanager
+async def tls_provider(certificate: tuple[Path, Path], client_ca: Path | None = None) -> AsyncIterator[TlsUpstream]:
+    upstream = TlsUpstream(certificate, client_ca)
+    await upstream.start()
+    try:
+        yield upstream
+    finally:
+        await upstream.aclose()
