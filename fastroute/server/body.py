@@ -35,7 +35,7 @@ class BodyReader:
             raise self._too_large()
         try:
             if request.content.is_eof():  # it came with the head
-                return self.take(request.content)
+                return self._hold(request.content.read_nowait())
             await _invite(request)
             return await self._read_slowly(request)
         except RequestPayloadError:
@@ -50,8 +50,9 @@ class BodyReader:
         return size_bytes <= self._limits.max_bytes and self.held_bytes + size_bytes <= self._limits.max_held_bytes
 
     def take(self, content: StreamReader) -> bytes:
-        """A body that has come whole. Raises `Refused` (413, 503)."""
-        return self._hold(content.read_nowait())
+        """A body that has come whole, of which nothing was read. Raises `Refused` (413, 503)."""
+        pieces = content._buffer  # reading it would have aiohttp look for more bytes, at the cost of a parser's call
+        return self._hold(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def release(self, size_bytes: int) -> None:
         self.held_bytes -= size_bytes

@@ -204,9 +204,9 @@ class DataPort:
         if message.method != "POST" or message.should_close or message.compression is not None or self.draining:
             return None
         api = self._apis.get(message.path)
-        if api is None or message.version != HttpVersion11 or message.upgrade or not content.is_eof():
+        if api is None or message.version != HttpVersion11 or message.upgrade or type(content) is not StreamReader:
             return None
-        if not self._bodies.fits(content.total_bytes):
+        if not content.is_eof() or not self._bodies.fits(content.total_bytes):
             return None
         body = self._bodies.take(content)
         self._enter()

@@ -13,7 +13,7 @@ from multidict import istr
 
 from fastroute.core.failures import Failure, Fault, FaultError
 from fastroute.core.money import Pusd, from_usd
-from fastroute.core.types import Overrides
+from fastroute.core.types import AS_CONFIGURED, Overrides
 
 PREFIX = "x-fastroute-"
 MAX_MS = 3_600_000.0
@@ -26,7 +26,6 @@ _NAME = re.compile(r"[!-~](?:[ -~]*[!-~])?", re.ASCII)
 _TAG_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _TAG_VALUE = re.compile(r"[!-+\--~]{1,128}", re.ASCII)  # visible, no comma
 
-_NONE = Overrides()
 _NAMES = tuple(
     istr(PREFIX + n) for n in ("route", "slo-ttft-ms", "slo-ms", "deadline-ms", "max-cost-usd", "hedge", "explain", "tags")
 )
@@ -46,7 +45,7 @@ def parse_overrides(headers: Headers) -> Overrides:
         if name in headers:
             break
     else:
-        return _NONE
+        return AS_CONFIGURED
     explain = _switch(headers, "explain")
     return Overrides(
         route=_name(headers, "route"),

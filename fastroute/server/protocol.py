@@ -8,11 +8,12 @@ Theory of operation. `web.Server` makes one `Connection` per socket; aiohttp's o
 head timer runs from the first byte of a head (or from the accept) until the head is complete, the send timer while the
 socket's buffer is full.
 
-The fast lane. aiohttp's own parser reads everything. Where the connection was idle and what came is one complete request, a
-`Lane` may answer it: its coroutine runs in a task of its own and writes to the socket, and neither the connection's task is
-woken nor a request object made. Meanwhile that task sleeps on a future that aiohttp's methods cannot see (`_parked`), so
-that nothing wakes it early and the connection does not look idle; what is pipelined behind waits in aiohttp's queue.
-Everything else takes aiohttp's path. `ASSUMPTIONS` names what this leans on; a test fails when aiohttp changes it.
+The fast lane. aiohttp's own parser reads everything. Where the connection is between two requests and what came is one
+complete request, a `Lane` may answer it: its coroutine runs in a task of its own and writes to the socket, and neither the
+connection's task is woken nor a request object made. The message is taken out of aiohttp's queue before its task looks
+there; while the lane answers (`_running`), that task sleeps, or goes to sleep, as between any two requests: so nothing may
+wake it, the connection is not idle, and what is pipelined behind waits in aiohttp's queue. Everything else takes aiohttp's
+path. `ASSUMPTIONS` names what this leans on; a test fails when aiohttp changes it.
 
 What can go wrong. aiohttp's C parser reports a broken chunk of a body that is being read as a new, broken message, and
 leaves the reader waiting: `_break_bodies` wakes it. This file leans on private names of aiohttp 3.14.
@@ -58,9 +59,11 @@ class Lane(Protocol):
         """A request that was taken has ended, or was cancelled before it began."""
 
 
-ASSUMPTIONS = ("_waiter", "_messages", "_parser", "_current_request", "_close", "_force_close", "_upgraded", "_payload_parser",
-               "_request_count", "_next_keepalive_close_time", "_keepalive_handle", "_keepalive_timeout", "_keepalive",
-               "_process_keepalive", "_paused", "_drain_helper", "_loop", "_manager", "transport")  # fmt: skip
+ASSUMPTIONS = """
+    _waiter _messages _parser _current_request _close _force_close _upgraded _payload_parser _request_count
+    _next_keepalive_close_time _keepalive_handle _keepalive_timeout _keepalive _process_keepalive _reading_paused
+    finish_response _paused _drain_helper _loop _manager transport
+""".split()  # noqa: SIM905
 """Names of aiohttp's `RequestHandler` that the fast lane and `Reply` use."""
 
 
@@ -122,13 +125,13 @@ class Listener(web.Server):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_head_timer", "_held_bytes", "_lane", "_limits", "_parked", "_running", "_send_timer")
+    __slots__ = ("_between", "_head_timer", "_held_bytes", "_lane", "_limits", "_running", "_send_timer")
 
     def __init__(self, server: web.Server, limits: ConnectionLimits, lane: Lane | None, **options: Any) -> None:
         super().__init__(server, **options)
         self._limits, self._lane = limits, lane
         self._held_bytes = 0  # by the request in the fast lane
-        self._parked: asyncio.Future[None] | None = None
+        self._between = True  # aiohttp has nothing to do: its task waits for a request, or is about to
         self._running: asyncio.Task[bool] | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
@@ -136,7 +139,7 @@ class Connection(RequestHandler):
     @property
     def idle(self) -> bool:
         """Between requests: waiting for the next one."""
-        return self._waiter is not None and not self._waiter.done()
+        return self._running is None and self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -163,29 +166,29 @@ class Connection(RequestHandler):
         self._waiter = None  # aiohttp wakes nobody
         super().data_received(data)
         self._waiter = waiter
-        if self._request_count != served:
-            if self._head_timer is not None:
-                self._disarm()
-            if self._messages and type(self._messages[-1][0]) is _ErrInfo:
-                self._break_bodies()
-            if waiter is not None and not waiter.done() and not self._take_fast_lane(waiter):
-                waiter.set_result(None)
-        elif self._head_timer is None and self.idle and data.strip(b"\r\n"):
-            self._arm()
+        if self._request_count == served:
+            if self._head_timer is None and self.idle and data.strip(b"\r\n"):
+                self._arm()
+            return
+        if self._head_timer is not None:
+            self._disarm()
+        if self._messages and type(self._messages[-1][0]) is _ErrInfo:
+            self._break_bodies()
+        if self._between and self._running is None and not self._take_fast_lane():
+            self._leave_to_aiohttp()
 
     # --- the fast lane ---
 
-    def _take_fast_lane(self, waiter: "asyncio.Future[None]") -> bool:
-        """Whether the lane has taken the one request that came. `waiter`: what the connection's task sleeps on."""
-        message, body = self._messages[0]
-        if self._lane is None or len(self._messages) > 1 or self._upgraded or self._close or type(message) is _ErrInfo:
+    def _take_fast_lane(self) -> bool:
+        """Whether the lane has taken the one request that came."""
+        if self._lane is None or len(self._messages) != 1 or self._close or self._upgraded or self._reading_paused:
             return False
-        taken = self._lane.take(self, cast(RawRequestMessage, message), body)
+        message, body = self._messages[0]
+        taken = None if type(message) is _ErrInfo else self._lane.take(self, cast(RawRequestMessage, message), body)
         if taken is None or self._parser is None:
             return False
         self._messages.popleft()
         self._parser.message_consumed()
-        self._parked, self._waiter = waiter, None
         answering, self._held_bytes = taken
         self._running = task = self._loop.create_task(answering)
         task.add_done_callback(self._answered)
@@ -196,23 +199,37 @@ class Connection(RequestHandler):
         self._running = None
         if self._lane is not None:
             self._lane.left(self._held_bytes)
-        waiter, self._parked = self._parked, None
-        if self._manager is None or waiter is None or waiter.done():  # the connection is lost, its task cancelled
+        if self._manager is None:  # the connection is lost
             return
         self._manager.requests_count += 1
-        keeps = not task.cancelled() and task.exception() is None and task.result()
-        if not keeps or self._close or self._force_close:
-            self._close = True
-            waiter.cancel()
+        if task.cancelled() or task.exception() is not None or not task.result() or self._close or self._force_close:
+            self.close()
             if self.transport is not None:
                 self.transport.close()
             return
-        self._waiter = waiter
         self._next_keepalive_close_time = at_s = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(at_s, self._process_keepalive)
-        if self._messages:
-            waiter.set_result(None)
+        if self._messages and not self._take_fast_lane():
+            self._leave_to_aiohttp()
+
+    def _leave_to_aiohttp(self) -> None:
+        """What is in the queue is for aiohttp's task, until it has answered it all."""
+        self._between = False
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def finish_response(self, *args: Any) -> tuple[web.StreamResponse, bool]:
+        """aiohttp has answered; with nothing else in the queue its task is about to wait."""
+        response, reset = await super().finish_response(*args)
+        self._between = bool(response.keep_alive) and not reset and not self._messages
+        return response, reset
+
+    def _process_keepalive(self) -> None:
+        if self._running is None:
+            super()._process_keepalive()
+        else:
+            self._keepalive_handle = None  # set again when it has been answered
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

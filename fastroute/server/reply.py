@@ -71,7 +71,7 @@ class Reply:
         if (transport := self._connection.transport) is not None:
             transport.abort()
 
-    async def open_stream(self, trail: Trail) -> None:
+    def open_stream(self, trail: Trail) -> None:
         framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
         self._begin(200, f"{reply_lines(trail, self._clock.now_s(), False)}{STREAM_LINES}{framing}")
         self._transport()
@@ -81,7 +81,9 @@ class Reply:
             await self.drain()
 
     def push(self, data: bytes) -> bool:
-        transport = self._transport()
+        transport = self._connection.transport
+        if transport is None or transport.is_closing():
+            raise ClientGone
         if data:
             if self._chunked:
                 transport.write(b"%b%x\r\n%b\r\n" % (self._head, len(data), data))

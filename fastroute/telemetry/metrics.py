@@ -1,87 +1,54 @@
-"""Prometheus metrics in a registry of our own: counted from each Trail, gauges read when somebody scrapes.
+"""Prometheus metrics in a registry of our own: counted in `counts`, gauges read when somebody scrapes.
 
-Theory of operation. `MetricsSink` keeps a bound child for every label combination it has met, so that counting a request
-costs a dict look-up and an increment each. What changes by itself (breakers, quantiles, in flight) is not pushed: a scrape
-asks for `gauges.Readings`. A rendering is kept for a second, so that many scrapers cost one.
-
-What can go wrong. A label value taken from a client would grow without bound: routes and endpoints the configuration does
-not name fold into `other`.
+Theory of operation. Nothing is pushed into prometheus_client while requests run: a scrape turns what `Counts` has added up
+into samples. What changes by itself (breakers, quantiles, in flight) is asked for then, as `gauges.Readings`. A rendering is
+kept for a second, so that many scrapers cost one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest as plain_text
 from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from fastroute.core.money import to_usd
 from fastroute.core.ports import Clock
-from fastroute.core.trail import Attempt, Trail
-from fastroute.core.types import Usage
 from fastroute.telemetry import names
+from fastroute.telemetry.counts import Counts, Totals, added
 from fastroute.telemetry.gauges import Gauges, Readings
-from fastroute.telemetry.names import Metric
+from fastroute.telemetry.names import Kind, Metric
 
 RENDERING_LASTS_S = 1.0
 PLAIN_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPEN_METRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-
-class MetricsSink:
-    """Counts finished requests. A `core.ports.Sink`."""
-
-    def __init__(self, registry: CollectorRegistry, routes: Iterable[str], endpoints: Iterable[str]) -> None:
-        self._requests, self._attempts = _Counts(names.REQUESTS, registry), _Counts(names.ATTEMPTS, registry)
-        self._ttft, self._total = _Timings(names.TTFT, registry), _Timings(names.TOTAL, registry)
-        self._overhead = _Timings(names.OVERHEAD, registry)
-        self._tokens, self._unpriced = _Counts(names.TOKENS, registry), _Counts(names.UNPRICED, registry)
-        self._cost, self._estimated = _Counts(names.COST, registry), _Counts(names.COST_ESTIMATED, registry)
-        self._objective = _Counts(names.OBJECTIVE, registry)
-        self.know(routes, endpoints)
-
-    def know(self, routes: Iterable[str], endpoints: Iterable[str]) -> None:
-        """Sets the names that may be labels, at the start and after a reload. What was counted stays."""
-        self._routes, self._endpoints = frozenset(routes), frozenset(endpoints)
-
-    def emit(self, trail: Trail) -> None:
-        route = _label(trail.route, self._routes)
-        endpoint = _label(trail.winner.endpoint if trail.winner else None, self._endpoints)
-        status_class = names.NONE if trail.status is None else f"{trail.status // 100}xx"
-        self._requests(route, endpoint, status_class).inc()
-        if trail.ttft_s is not None:
-            self._ttft(route).observe(trail.ttft_s)
-        if trail.ended_s is not None:
-            self._total(route).observe(trail.ended_s - trail.request.accepted_s)
-            self._overhead().observe(trail.overhead_s(trail.ended_s))
-        if (met := trail.objective_met) is not None:
-            self._objective(route, "true" if met else "false").inc()
-        for attempt in trail.attempts:
-            self._count(attempt)
-
-    def _count(self, attempt: Attempt) -> None:
-        endpoint = _label(attempt.endpoint, self._endpoints)
-        self._attempts(endpoint, attempt.role.value, _outcome(attempt)).inc()
-        if attempt.cost_pusd is None:
-            self._unpriced(endpoint).inc()
-        else:
-            self._cost(endpoint).inc(to_usd(attempt.cost_pusd))
-            if attempt.cost_estimated:
-                self._estimated(endpoint).inc(to_usd(attempt.cost_pusd))
-        usage = attempt.outcome.usage if attempt.outcome else None
-        if usage is not None:
-            for kind, tokens in zip(names.TOKEN_KINDS, _tokens(usage), strict=True):
-                if tokens:
-                    self._tokens(endpoint, kind).inc(tokens)
+COUNTERS = (
+    names.REQUESTS,
+    names.ATTEMPTS,
+    names.TOKENS,
+    names.COST,
+    names.COST_ESTIMATED,
+    names.OBJECTIVE,
+    names.UNPRICED,
+)
+HISTOGRAMS = (names.TTFT, names.TOTAL, names.OVERHEAD)
+IN_DOLLARS = frozenset((names.COST.name, names.COST_ESTIMATED.name))
 
 
 class Metrics:
-    """The registry, the sink that feeds it, and its renderings. `read` is called once per rendering, on the caller's thread."""
+    """The registry, the counts behind it, and its renderings. `read` is called once per rendering, on the caller's thread."""
 
     def __init__(
         self, read: Callable[[], Readings], clock: Clock, version: str, routes: Iterable[str] = (), endpoints: Iterable[str] = ()
     ) -> None:
         self.registry = CollectorRegistry()
-        self.sink = MetricsSink(self.registry, routes, endpoints)
+        self.counts = Counts(routes, endpoints)
+        self._counted = Counted(self.counts)
+        self.registry.register(self._counted)
         self.registry.register(Gauges(read, version))
         self._clock = clock
         self._rendered: dict[str, tuple[float, bytes]] = {}
@@ -97,53 +64,60 @@ class Metrics:
             self._rendered[content_type] = (now_s, body)
         return body, content_type
 
+    def snapshot(self) -> bytes:
+        """What this process has counted since its start, for `merge` in another one."""
+        return msgspec.msgpack.encode(self.counts.totals())
 
-class _Counts:
-    """A counter's children by label values, each made once."""
+    def merge(self, snapshots: Iterable[bytes]) -> None:
+        """From now on adds what other processes have counted; replaces what the last call said.
 
-    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
-        self._metric = Counter(metric.name, metric.text, metric.labels, registry=registry)
-        self._children: dict[tuple[str, ...], Counter] = {}
-
-    def __call__(self, *labels: str) -> Counter:
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._metric.labels(*labels)
-        return child
-
-
-class _Timings:
-    """A histogram's children, likewise; without labels it is its own child."""
-
-    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
-        self._metric = Histogram(metric.name, metric.text, metric.labels, registry=registry, buckets=metric.buckets)
-        self._children: dict[tuple[str, ...], Histogram] = {} if metric.labels else {(): self._metric}
-
-    def __call__(self, *labels: str) -> Histogram:
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._metric.labels(*labels)
-        return child
+        A process that has ended must stay among them, or counters would go down. Raises `msgspec.DecodeError`, and ValueError
+        where another version counted in other buckets.
+        """
+        others = added(msgspec.msgpack.decode(snapshot, type=Totals) for snapshot in snapshots)
+        added((others, self.counts.totals()))
+        self._counted.others = others
 
 
-def _label(name: str | None, known: frozenset[str]) -> str:
-    if name is None:
-        return names.NONE
-    return name if name in known else names.OTHER
+class Counted(Collector):
+    """Counters and histograms, as samples: this process's and, where there are workers, the others'."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts, self.others = counts, Totals()
+
+    def describe(self) -> list[CounterMetricFamily]:
+        """Nothing: the names are known to be free in a registry of our own."""
+        return []
+
+    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
+        totals = added((self._counts.totals(), self.others))
+        for metric in COUNTERS:
+            yield _counter(metric, totals)
+        for metric in HISTOGRAMS:
+            yield _histogram(metric, totals)
 
 
-def _outcome(attempt: Attempt) -> str:
-    if attempt.outcome is None:
-        return names.NONE
-    return attempt.failure.value if attempt.failure else names.OK
+def _counter(metric: Metric, totals: Totals) -> CounterMetricFamily:
+    assert metric.kind is Kind.COUNTER
+    family = CounterMetricFamily(metric.name, metric.text, labels=metric.labels)
+    for name, labels, value in totals.counters:
+        if name == metric.name:
+            family.add_metric(labels, to_usd(value) if name in IN_DOLLARS else value)
+    return family
 
 
-def _tokens(usage: Usage) -> tuple[int | None, ...]:
-    """In the order of `names.TOKEN_KINDS`."""
-    return (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_input_tokens,
-        usage.cache_write_tokens,
-        usage.reasoning_tokens,
-    )
+def _histogram(metric: Metric, totals: Totals) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(metric.name, metric.text, labels=metric.labels)
+    for name, labels, sum_s, buckets in totals.timings:
+        if name == metric.name:
+            family.add_metric(labels, _cumulative(metric.buckets, buckets), sum_s)
+    return family
+
+
+def _cumulative(bounds: tuple[float, ...], buckets: list[int]) -> list[tuple[str, int]]:
+    """(upper bound, values up to it), as Prometheus wants them."""
+    shown, so_far = [], 0
+    for bound, count in zip((*bounds, float("inf")), buckets, strict=True):
+        so_far += count
+        shown.append((floatToGoString(bound), so_far))  # type: ignore[no-untyped-call]
+    return shown

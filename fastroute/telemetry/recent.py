@@ -1,72 +1,103 @@
 """The last requests by id, for `GET /v1/requests/{id}`, the dashboard and `fastroute top`.
 
-Rules. A kept Trail has no prompt and no answer: the request's members and the replies' bodies are left behind. The Trail that
-other sinks hold is not touched.
+Rules. A kept Trail has no prompt and no answer: they are taken out of the Trail itself, which is over by then. Whoever else
+wants them reads them when the Trail is emitted to it.
 
-Theory of operation. A Trail's decisions hold the frozen statistics they were made on: tables of 136 numbers, new ones every
-tick. Kept whole, ten thousand Trails would weigh more than the rest of the process; so a table is cut down to the two
-quantiles that `Trail.to_dict` shows. Requests of one tick share a table, so most find it already cut.
+Theory of operation. Adding a request is an append; what it takes to find one by id is made up when somebody asks.
+A Trail's decisions hold the frozen statistics they were made on: tables of 136 numbers, new ones every tick. Under load, the
+many requests of a tick share its tables, and they weigh little. When there are few, each would hold tables of its own, and ten
+thousand Trails would weigh more than the rest of the process: then a table is cut down to the two quantiles that
+`Trail.to_dict` shows. So what costs time is done only when there is time.
 
 What can go wrong. A client may use one id twice: the later request is the one found.
 """
 
-from collections import OrderedDict
+from collections import deque
+from itertools import islice
+from typing import Any
 
 import msgspec
 
 from fastroute.core.trail import Attempt, Trail
-from fastroute.core.types import Candidate, Decision, TailTable
+from fastroute.core.types import Candidate, Decision, EndpointView, Outcome, TailTable
 
 SHOWN_QUANTILES = (0.5, 0.99)
 CUT_TABLES_KEPT = 256
+TABLE_SHARE = 4  # tables a batch may keep whole, as one for so many requests: some 1 kB a request
+SAMPLE = 8  # one Trail of so many is looked at to find how many tables a batch holds
+
+_NOTHING: dict[str, Any] = {}
 
 
 class RecentTrails:
-    """Keeps the last `capacity` Trails, some 3 kB each. A `core.ports.Sink`."""
+    """Keeps the last `capacity` Trails, some 3 kB each. A `core.ports.Sink` where it is used by itself."""
 
     def __init__(self, capacity: int = 1000) -> None:
         if capacity < 1:
             raise ValueError("capacity must be at least 1")
         self._capacity = capacity
-        self._by_id: OrderedDict[str, Trail] = OrderedDict()
+        self._kept: deque[Trail] = deque(maxlen=capacity)
+        self._added = self._indexed = 0  # Trails ever added; those of them that `_places` knows
+        self._places: dict[str, int] = {}  # id -> how many Trails were added before it
         self._cuts = _Cuts()
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._kept)
 
     def emit(self, trail: Trail) -> None:
-        kept = without_content(trail)
-        kept.decisions = [self._cuts.of(decision) for decision in trail.decisions]
-        self._by_id.pop(trail.request.id, None)
-        self._by_id[trail.request.id] = kept
-        if len(self._by_id) > self._capacity:
-            self._by_id.popitem(last=False)
+        self.extend([trail])
+
+    def extend(self, batch: list[Trail]) -> None:
+        """Takes finished Trails over, oldest first, and takes their contents out."""
+        for trail in batch:
+            trail.request.fields = _NOTHING
+            for attempt in trail.attempts:
+                if attempt.outcome is not None and attempt.outcome.body:
+                    _drop_body(attempt, attempt.outcome)
+            winner = trail.winner
+            if winner is not None and winner.outcome is not None and winner.outcome.body:
+                _drop_body(winner, winner.outcome)
+        if not _shares_tables(batch):
+            for trail in batch:
+                trail.decisions = [self._cuts.of(decision) for decision in trail.decisions]
+        self._kept.extend(batch)
+        self._added += len(batch)
 
     def lookup(self, request_id: str) -> Trail | None:
         """The Trail of a request; None once it has been pushed out, or never was."""
-        return self._by_id.get(request_id)
+        self._index()
+        place, first = self._places.get(request_id), self._added - len(self._kept)
+        return None if place is None or place < first else self._kept[place - first]
 
     def last(self, n: int) -> list[Trail]:
-        """Up to `n` Trails, newest first."""
-        newest_first = reversed(self._by_id.values())
-        return [trail for _, trail in zip(range(n), newest_first, strict=False)]
+        """Up to `n` Trails, newest first, one for each id."""
+        found: dict[str, Trail] = {}
+        for trail in reversed(self._kept):
+            if len(found) >= n:
+                break
+            found.setdefault(trail.request.id, trail)
+        return list(found.values())
+
+    def _index(self) -> None:
+        """Learns the places of what was added since the last time; forgets those of Trails long gone."""
+        fresh = list(islice(reversed(self._kept), self._added - self._indexed))
+        for place, trail in enumerate(reversed(fresh), self._added - len(fresh)):
+            self._places[trail.request.id] = place
+        self._indexed = self._added
+        if len(self._places) > 2 * self._capacity:
+            first = self._added - len(self._kept)
+            self._places = {request_id: place for request_id, place in self._places.items() if place >= first}
 
 
-def without_content(trail: Trail) -> Trail:
-    """A copy of a finished Trail that holds on to no prompt and no answer."""
-    attempts = [_without_body(attempt) for attempt in trail.attempts]
-    winner = trail.winner
-    if winner is not None:
-        winner = next((kept for kept, a in zip(attempts, trail.attempts, strict=True) if a is winner), _without_body(winner))
-    request = msgspec.structs.replace(trail.request, fields={})
-    return msgspec.structs.replace(trail, request=request, attempts=attempts, winner=winner)
+def _drop_body(attempt: Attempt, was: Outcome) -> None:
+    attempt.outcome = Outcome(was.fault, was.committed, was.status, was.ttft_s, was.usage)
 
 
-def _without_body(attempt: Attempt) -> Attempt:
-    outcome = attempt.outcome
-    if outcome is None or not outcome.body:
-        return attempt
-    return msgspec.structs.replace(attempt, outcome=msgspec.structs.replace(outcome, body=b""))
+def _shares_tables(batch: list[Trail]) -> bool:
+    """Whether the batch's tables are few enough, for its length, to be kept whole."""
+    sample = batch[::SAMPLE]
+    tables = {id(c.view.ttft_tail) for trail in sample for decision in trail.decisions for c in decision.ranked}
+    return len(tables) * TABLE_SHARE <= len(batch)
 
 
 class _Cuts:
@@ -76,11 +107,11 @@ class _Cuts:
         self._known: dict[int, tuple[TailTable, TailTable]] = {}  # id -> (the table, which keeps the id taken; its cut)
 
     def of(self, decision: Decision) -> Decision:
-        return msgspec.structs.replace(decision, ranked=tuple([self._candidate(c) for c in decision.ranked]))
+        ranked = tuple([Candidate(self._view(c.view), c.p_miss, c.cost_pusd, c.score) for c in decision.ranked])
+        return Decision(decision.strategy, ranked, decision.excluded, decision.why)
 
-    def _candidate(self, candidate: Candidate) -> Candidate:
-        view = msgspec.structs.replace(candidate.view, ttft_tail=self._table(candidate.view.ttft_tail), output_points=())
-        return msgspec.structs.replace(candidate, view=view)
+    def _view(self, view: EndpointView) -> EndpointView:
+        return msgspec.structs.replace(view, ttft_tail=self._table(view.ttft_tail), output_points=())
 
     def _table(self, table: TailTable) -> TailTable:
         known = self._known.get(id(table))

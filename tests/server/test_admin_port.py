@@ -23,13 +23,17 @@ class Backstage:
         self.endpoints[name] = enabled
         return True
 
+    def metrics(self, accept: str | None) -> tuple[bytes, str]:
+        self.asked.append(accept)
+        return b"fastroute_up 1\n", "application/openmetrics-text" if accept else "text/plain; version=0.0.4; charset=utf-8"
+
     def requests(self, last: int) -> list[dict[str, Any]]:
         self.asked.append(last)
         return [{"id": "r1"}]
 
     def calls(self) -> AdminCalls:
         return AdminCalls(
-            metrics=lambda: b"fastroute_up 1\n",
+            metrics=self.metrics,
             endpoints=lambda: [{"endpoint": name} for name in self.endpoints],
             requests=self.requests,
             config=lambda: {"providers": {"openai": {"api_key": "***"}}},
@@ -66,6 +70,24 @@ async def test_metrics() -> None:
         response = await ask(client, "/metrics")
         assert response.body == b"fastroute_up 1\n"
         assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert response.headers["vary"] == "accept"
+
+
+@pytest.mark.parametrize(
+    ("headers", "accept"),
+    [
+        ("", None),
+        ("Accept:\r\n", None),
+        ("Accept: application/openmetrics-text\r\n", "application/openmetrics-text"),
+        ("Accept: text/plain\r\nAccept: */*;q=0.1\r\n", "text/plain, */*;q=0.1"),
+    ],
+)
+async def test_metrics_come_in_the_format_asked_for(headers: str, accept: str | None) -> None:
+    backstage = Backstage()
+    async with admin(backstage) as client:
+        response = await ask(client, "/metrics", headers=headers)
+        assert backstage.asked == [accept]
+        assert response.headers["content-type"].startswith("application/openmetrics-text" if accept else "text/plain")
 
 
 async def test_endpoints_and_config() -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.exposition import generate_latest as plain_text
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
@@ -11,7 +14,9 @@ from fastroute.core.failures import Failure, Fault
 from fastroute.core.trail import Trail
 from fastroute.core.types import BreakerState, Endpoint, EndpointView, Objective, Outcome, Profile, Role, TailTable, Usage
 from fastroute.telemetry import names
+from fastroute.telemetry.counts import Totals
 from fastroute.telemetry.gauges import Readings
+from fastroute.telemetry.measures import measure
 from fastroute.telemetry.metrics import OPEN_METRICS_TYPE, PLAIN_TYPE, Metrics
 
 MakeTrail = Callable[..., Trail]
@@ -35,7 +40,7 @@ class Scraped:
 
     def emit(self, *trails: Trail) -> None:
         for trail in trails:
-            self.metrics.sink.emit(trail)
+            self.metrics.counts.add(trail, measure(trail))
 
 
 @pytest.fixture
@@ -105,7 +110,7 @@ def test_no_route_is_none(scraped: Scraped, make_trail: MakeTrail) -> None:
 
 def test_a_reload_names_new_routes_and_keeps_counts(scraped: Scraped, make_trail: MakeTrail) -> None:
     scraped.emit(make_trail(), make_trail(route="batch"))
-    scraped.metrics.sink.know(["batch"], ["flash"])
+    scraped.metrics.counts.know(["batch"], ["flash"])
     scraped.emit(make_trail(), make_trail(route="batch"))
     counted = {
         route: scraped.value("fastroute_requests_total", route=route, endpoint="flash", status_class="2xx")
@@ -266,3 +271,76 @@ def test_metric_names_follow_the_conventions() -> None:
 
 def test_outcomes_cover_every_failure() -> None:
     assert set(names.OUTCOMES) == {"ok", *(f.value for f in Failure)}
+
+
+@pytest.mark.parametrize("value_s", [0.05, 0.0500001, 0.3, 119.9, 120.0, 500.0])
+def test_a_value_counts_in_every_bucket_it_does_not_exceed(scraped: Scraped, make_trail: MakeTrail, value_s: float) -> None:
+    trail = make_trail(ended_s=100.0 + value_s)
+    total_s = trail.ended_s - trail.request.accepted_s
+    scraped.emit(trail)
+    for bound in names.TOTAL.buckets:
+        counted = scraped.value("fastroute_total_seconds_bucket", route="auto", le=str(bound))
+        assert counted == (total_s <= bound), bound
+    assert scraped.value("fastroute_total_seconds_bucket", route="auto", le="+Inf") == 1
+
+
+def test_samples_are_what_prometheus_client_would_have_counted(scraped: Scraped, make_trail: MakeTrail) -> None:
+    registry = CollectorRegistry()
+    theirs = Histogram("fastroute_ttft_seconds", names.TTFT.text, ["route"], registry=registry, buckets=names.TTFT.buckets)
+    for i in range(300):
+        trail = make_trail(first_content_s=100.0 + 1.03**i / 20)
+        scraped.emit(trail)
+        theirs.labels("auto").observe(trail.ttft_s)
+    text = scraped.metrics.render()[0].decode()
+    ours = next(f for f in parse_plain(text) if f.name == "fastroute_ttft_seconds")
+    expected = next(f for f in parse_plain(plain_text(registry).decode()) if f.name == "fastroute_ttft_seconds")
+    assert [(s.name, s.labels, s.value) for s in ours.samples] == [
+        (s.name, s.labels, pytest.approx(s.value)) for s in expected.samples if not s.name.endswith("_created")
+    ]
+
+
+# --- several processes ---
+
+
+def test_other_processes_counts_are_added(scraped: Scraped, clock: Any, make_trail: MakeTrail) -> None:
+    other = Scraped(clock)
+    scraped.emit(make_trail(), make_trail("r2"))
+    other.emit(make_trail("r3"), make_trail("r4", route="elsewhere"))
+    scraped.metrics.merge([other.metrics.snapshot()])
+    assert scraped.value("fastroute_requests_total", route="auto", endpoint="flash", status_class="2xx") == 3
+    assert scraped.value("fastroute_requests_total", route="other", endpoint="flash", status_class="2xx") == 1
+    assert scraped.value("fastroute_total_seconds_count", route="auto") == 3
+    assert scraped.value("fastroute_total_seconds_bucket", route="auto", le="1.0") == 3
+    assert scraped.value("fastroute_overhead_seconds_count") == 4
+    assert scraped.value("fastroute_overhead_seconds_sum") == pytest.approx(0.004)
+    assert scraped.value("fastroute_cost_usd_total", endpoint="flash") == pytest.approx(0.02)
+
+
+def test_merging_again_replaces_and_does_not_count_twice(scraped: Scraped, clock: Any, make_trail: MakeTrail) -> None:
+    other = Scraped(clock)
+    for _ in range(3):
+        other.emit(make_trail())
+        scraped.metrics.merge([other.metrics.snapshot(), other.metrics.snapshot()])
+    assert scraped.value("fastroute_requests_total", route="auto", endpoint="flash", status_class="2xx") == 6
+    scraped.metrics.merge([])
+    assert scraped.value("fastroute_requests_total", route="auto", endpoint="flash", status_class="2xx") is None
+
+
+def test_a_snapshot_is_of_this_process_only(scraped: Scraped, clock: Any, make_trail: MakeTrail) -> None:
+    other = Scraped(clock)
+    other.emit(make_trail())
+    before = scraped.metrics.snapshot()
+    scraped.metrics.merge([other.metrics.snapshot()])
+    assert scraped.metrics.snapshot() == before
+
+
+def test_a_broken_snapshot_is_refused_and_changes_nothing(scraped: Scraped, clock: Any, make_trail: MakeTrail) -> None:
+    other = Scraped(clock)
+    other.emit(make_trail())
+    good = other.metrics.snapshot()
+    scraped.metrics.merge([good])
+    narrower = msgspec.msgpack.encode(Totals(timings=[("fastroute_overhead_seconds", (), 1.0, [1, 2])]))
+    for bad, error in ((good[:-3], msgspec.DecodeError), (b"", msgspec.DecodeError), (narrower, ValueError)):
+        with pytest.raises(error):
+            scraped.metrics.merge([good, bad])
+    assert scraped.value("fastroute_requests_total", route="auto", endpoint="flash", status_class="2xx") == 1
