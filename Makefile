@@ -7,10 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q
 
-.PHONY: help setup setup-dev run demo check format test bench docs schema prices lock clean
+.PHONY: help setup setup-dev run demo check format test bench bench-peers docs schema prices lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -47,8 +47,11 @@ format: setup-dev ## Format the code
 test: setup-dev ## All tests
 	@$(BIN)/python -m pytest
 
-bench: setup-dev ## CPU per request beside nginx and an aiohttp reverse proxy, in one run
-	@$(BIN)/python -m bench
+bench: setup ## What the router adds: latency and CPU beside a direct call, nginx and an aiohttp proxy (SCENARIO=... for one)
+	@$(BIN)/python -m bench $(SCENARIO)
+
+bench-peers: setup ## One scenario against nginx, the aiohttp proxy, and Envoy, LiteLLM, sglang-router, Portkey where installed
+	@$(BIN)/python -m bench --peers $(SCENARIO)
 
 schema: setup ## Regenerate the JSON Schema of the configuration and its reference page
 	@$(BIN)/fastroute schema > fastroute/config/fastroute.schema.json

@@ -12,6 +12,7 @@ from aiohttp import web
 
 
 async def make(upstream: str) -> web.Application:
+    """The application that passes everything on to `upstream`."""
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
 
     async def proxy(request: web.Request) -> web.StreamResponse:
@@ -33,6 +34,7 @@ async def make(upstream: str) -> web.Application:
 
 
 async def main(port: int, upstream: str) -> None:
+    """Serves until cancelled."""
     runner = web.AppRunner(await make(upstream), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
