@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import gc
+import os
 import random
 import signal
 from collections import Counter
@@ -21,6 +22,7 @@ from fastroute.dialects.registry import client_apis, dialects
 from fastroute.engine.admission import Admission, Gatekeeper
 from fastroute.engine.clock import SystemClock
 from fastroute.engine.router import Parts, Router
+from fastroute.engine.sharing import NotingBoard, Seat, Sharing
 from fastroute.policy.registry import BUILT_IN, strategy
 from fastroute.prices.catalog import PriceBook
 from fastroute.prices.charge import charge
@@ -28,14 +30,17 @@ from fastroute.server.admin import AdminCalls, AdminPort
 from fastroute.server.body import BodyLimits
 from fastroute.server.data import DataPort, DataSettings, Views
 from fastroute.stats.board import Scoreboard
+from fastroute.telemetry.batch import Telemetry
 from fastroute.telemetry.gauges import Readings
-from fastroute.telemetry.log import Lines, LogSink
+from fastroute.telemetry.log import Lines
 from fastroute.telemetry.metrics import Metrics
 from fastroute.telemetry.recent import RecentTrails
-from fastroute.transport.http1 import Http1Transport
+from fastroute.telemetry.request_log import RequestLog
+from fastroute.transport.choice import Transports
 
 CHAT_PATH = "/v1/chat/completions"
 TICK_S = 0.25
+EXCHANGE_S = 0.05  # between workers
 REMEMBERED_TRAILS = 10_000
 log = structlog.get_logger("fastroute")
 
@@ -47,45 +52,58 @@ def catalog_of(config: Config) -> Catalog:
 
 
 class App:
-    """One sidecar: router, ports, sinks and the background tick. `start` once, `stop` once, on one event loop."""
+    """One sidecar: router, ports, sinks and the background tick. `start` once, `stop` once, on one event loop.
 
-    def __init__(self, config: Config, lines: Lines | None = None, sinks: tuple[Sink, ...] = ()) -> None:
+    `seat`: among other workers on the same data port; the admin port is then for their office only.
+    """
+
+    def __init__(
+        self, config: Config, lines: Lines | None = None, sinks: tuple[Sink, ...] = (), seat: Seat | None = None
+    ) -> None:
+        self._seat = seat
         self.config, self.clock, self.rng = config, SystemClock(), random.Random()
         self.prices = PriceBook.load()
         self.catalog = resolve(config, self.prices.price_of, self.prices.capabilities_of)
         endpoints = tuple(self.catalog.endpoints.values())
-        self.admission = Admission(Scoreboard(), endpoints, self.clock, self.rng)
-        self.transport = Http1Transport()
-        self.recent = RecentTrails(REMEMBERED_TRAILS)
-        self.log_sink = LogSink(lines) if lines else None
+        self.admission = Admission(Scoreboard() if seat is None else NotingBoard(), endpoints, self.clock, self.rng)
+        self._sharing = None if seat is None else Sharing(seat, self.admission, tuple(self.catalog.endpoints), self.rng.random)
+        self.transports = Transports(config.providers)
         self.sink_errors: Counter[str] = Counter()
-        self.metrics = Metrics(self._readings, self.clock, __version__, self.catalog.routes, self.catalog.endpoints)
-        own: tuple[Sink, ...] = (self.metrics.sink, *((self.log_sink,) if self.log_sink else ()), self.recent)
-        self.router = Router(self._parts((*sinks, *own)))
+        metrics = Metrics(self._readings, self.clock, __version__, self.catalog.routes, self.catalog.endpoints)
+        self.telemetry = Telemetry(metrics, RequestLog(lines) if lines else None, RecentTrails(REMEMBERED_TRAILS))
+        self.router = Router(self._parts((*sinks, self.telemetry)))
         self.data = DataPort(self.router, {CHAT_PATH: client_apis()["openai_chat"]}, self._views(), self.clock, self._limits())
         self.stopping = asyncio.Event()
-        self.admin = AdminPort(self._admin_calls(), token=config.listen.admin_token)
-        self._ticking: asyncio.Task[None] | None = None
+        self.admin = AdminPort(self._admin_calls(), token=seat.token if seat else config.listen.admin_token)
+        self._ticking: list[asyncio.Task[None]] = []
 
     async def start(self) -> tuple[int, int]:
-        """Listens on both ports; gives (data port, admin port). Raises OSError, or ValueError for an admin port open to all."""
+        """Listens on both ports; gives (data port, admin port).
+
+        Raises OSError; ValueError for an admin port open to all, or for TLS files that are none.
+        """
         listen = self.config.listen
-        admin_port = await self.admin.start(listen.admin_host, listen.admin_port)
+        self.transports.prepare()
+        admin_host, admin_port = ("127.0.0.1", 0) if self._seat else (listen.admin_host, listen.admin_port)
+        admin_port = await self.admin.start(admin_host, admin_port)
+        if self._seat and self._sharing:
+            self._sharing.take_over(os.getpid())
+            self._seat.slab.admin_port = admin_port
+            self._ticking.append(asyncio.create_task(self._exchange(self._sharing), name="exchange"))
         port = await self.data.start(listen.host, listen.port)
-        self._ticking = asyncio.create_task(self._tick(), name="tick")
+        self._ticking.append(asyncio.create_task(self._tick(), name="tick"))
         return port, admin_port
 
     async def stop(self, drain_s: float | None = None) -> bool:
         """Drains and closes. False: requests were still running when their time was up."""
         clean = await self.data.drain(self.config.listen.drain_s if drain_s is None else drain_s)
         await self.admin.stop()
-        if self._ticking is not None:
-            self._ticking.cancel()
+        for task in self._ticking:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._ticking
-        await self.transport.aclose()
-        if self.log_sink:
-            self.log_sink.flush()
+                await task
+        await self.transports.aclose()
+        self.telemetry.close()
         return clean
 
     async def _tick(self) -> None:
@@ -93,8 +111,13 @@ class App:
         while True:
             await asyncio.sleep(TICK_S * (0.8 + 0.4 * self.rng.random()))
             self.admission.tick(self.clock.now_s())
-            if self.log_sink:
-                await asyncio.to_thread(self.log_sink.flush)
+            self.telemetry.tick()
+
+    async def _exchange(self, sharing: Sharing) -> None:
+        """Tells the other workers what this one learned, and learns from them."""
+        while True:
+            await asyncio.sleep(EXCHANGE_S)
+            sharing.exchange(self.clock.now_s())
 
     # --- wiring ---
 
@@ -104,7 +127,7 @@ class App:
             dialects=dialects(self.clock.wall_s),
             apis=client_apis(),
             strategies={name: strategy(name) for name in BUILT_IN},
-            transport_for=lambda endpoint: self.transport,
+            transport_for=self.transports.of,
             charge=charge,
             admission=self.admission,
             clock=self.clock,
@@ -121,12 +144,15 @@ class App:
 
     def _limits(self) -> DataSettings:
         listen = self.config.listen
-        return DataSettings(body=BodyLimits(max_bytes=listen.max_body_bytes, total_timeout_s=listen.body_timeout_ms / 1000))
+        return DataSettings(
+            body=BodyLimits(max_bytes=listen.max_body_bytes, total_timeout_s=listen.body_timeout_ms / 1000),
+            reuse_port=self._seat is not None,
+        )
 
     def _views(self) -> Views:
         return Views(
             models=lambda: [{"id": name, "owned_by": owner} for name, owner in self.catalog.model_ids()],
-            lookup=self.recent.lookup,
+            lookup=self.telemetry.lookup,
             ready=self.ready,
         )
 
@@ -144,6 +170,8 @@ class App:
             "prices_as_of": self.prices.snapshot_date.isoformat(),
             "prices_age_days": self.prices.age_days(datetime.datetime.now(datetime.UTC).date()),
         }
+        if self._seat is not None:
+            detail |= {"worker": self._seat.slot, "pid": self._seat.slab.pid}
         return usable > 0 or not self.catalog.endpoints, detail
 
     def endpoints(self) -> list[dict[str, Any]]:
@@ -170,16 +198,16 @@ class App:
         return Readings(
             views=self.admission.views(self.catalog.endpoints.values(), now_s),
             in_flight=self.data.in_flight,
-            dropped={"log": self.log_sink.dropped} if self.log_sink else {},
+            dropped=self.telemetry.dropped,
             sink_errors=dict(self.sink_errors),
             price_age_days=self.prices.age_days(datetime.datetime.now(datetime.UTC).date()),
         )
 
     def _admin_calls(self) -> AdminCalls:
         return AdminCalls(
-            metrics=lambda: self.metrics.render()[0],
+            metrics=self.telemetry.render,
             endpoints=self.endpoints,
-            requests=lambda last: [trail.to_dict() for trail in self.recent.last(last)],
+            requests=lambda last: [trail.to_dict() for trail in self.telemetry.last(last)],
             config=lambda: masked(self.config),
             drain=self.stopping.set,
             switch=self.switch,
@@ -190,6 +218,8 @@ class App:
         for keeper in self.admission.keepers():
             if keeper.endpoint.name == name:
                 keeper.enabled = enabled
+                if self._sharing:
+                    self._sharing.switched(self.clock.now_s())
                 return True
         return False
 
@@ -203,6 +233,11 @@ async def serve(app: App, announce: Callable[[int, int], None]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: hurry.set() if app.stopping.is_set() else app.stopping.set())
     announce(*await app.start())
+    return await serve_until(app, hurry)
+
+
+async def serve_until(app: App, hurry: asyncio.Event) -> int:
+    """Lets a started sidecar serve until it is `stopping`, then drains it; `hurry` ends it at once. Gives the exit code."""
     gc.collect()
     gc.freeze()  # what start-up made stays; collections need not look at it again
     gc.set_threshold(20_000, 50, 100)

@@ -33,20 +33,35 @@ def main() -> None:
 @click.option("--host", help="Address of the data port (127.0.0.1).")
 @click.option("--port", type=int, help="Data port (4000).")
 @click.option("--admin-port", type=int, help="Admin port (4001), on loopback.")
-@click.option("--workers", type=int, default=1, help="Worker processes; only 1 in this version.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes on the data port.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
 @click.option("--mock", type=FILE, help="Run these mock providers inside the same process (for trying things out).")
 def serve(config: Path | None, log_level: str, mock: Path | None, workers: int, **listen: Any) -> None:
     """Run the sidecar until SIGTERM."""
-    if workers != 1:
-        _fail(f"--workers {workers}: this version runs one worker")
+    if workers > 1 and mock is not None:
+        _fail("--mock runs inside one process: not with --workers")
     loaded, source = _find_config(config, listen["port"])
     loaded = _listening(loaded, {name: value for name, value in listen.items() if value is not None})
+    if workers > 1:
+        sys.exit(_supervise(loaded, source, workers, log_level))
     import uvloop
 
     from fastroute.telemetry.log import configure
 
     sys.exit(uvloop.run(_serve(loaded, source, configure(log_level), mock)))
+
+
+def _supervise(config: "Config", source: str, workers: int, log_level: str) -> int:
+    from fastroute import app
+    from fastroute.workers.run import run
+
+    for warning in app.catalog_of(config).warnings:
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
+    told = f"{source}, {workers} workers"
+    try:
+        return run(config, workers, log_level, lambda port, admin_port: _announce(config, told, port, admin_port))
+    except OSError as error:
+        _fail(f"cannot start: {error}")
 
 
 async def _serve(config: "Config", source: str, lines: Any, mock: Path | None) -> int:
@@ -173,6 +188,22 @@ def healthcheck(url: str) -> None:
             click.echo(reply.read().decode())
     except (urllib.error.URLError, OSError) as error:
         _fail(f"not ready: {error}", code=1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> None:
+    """Measure what the router costs beside a direct call and other proxies (`bench --help` lists the options)."""
+    root = str(Path(__file__).resolve().parents[1])
+    if root not in sys.path:  # in a checkout, `bench` lies beside `fastroute`
+        sys.path.append(root)
+    try:
+        from bench.commands import main as run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "bench":
+            raise
+        _fail("the bench package is not installed: run this in a checkout of fastroute, or use `make bench` there")
+    run(arguments, "fastroute bench")
 
 
 def _find_config(path: Path | None, port: int | None) -> tuple["Config", str]:

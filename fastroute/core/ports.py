@@ -94,7 +94,10 @@ class UpstreamReply(Protocol):
     """A reply whose headers have arrived. Whoever opened it closes it, on every path."""
 
     status: int
-    headers: Mapping[str, str]  # lower-case names
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By lower-case name. May be taken apart only when first asked for."""
 
     async def read(self) -> bytes:
         """The next piece of the body; b"" at its proper end. Raises `FaultError` (RESET, ...) when it is cut."""
@@ -128,7 +131,8 @@ class ReplyPort(Protocol):
 
     async def whole(self, trail: "Trail", status: int, body: bytes) -> None: ...
 
-    async def open_stream(self, trail: "Trail") -> None: ...
+    def open_stream(self, trail: "Trail") -> None:
+        """Readies the headers. They leave with the first bytes. Raises `ClientGone`."""
 
     async def write(self, data: bytes) -> None:
         """Waits while the client reads slowly."""

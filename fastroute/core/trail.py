@@ -67,10 +67,15 @@ class Trail(msgspec.Struct, gc=False):
     @property
     def cost_pusd(self) -> Pusd | None:
         """Sum over all attempts; None when any attempt that may have been billed is unpriced, or none was sent."""
-        costs = [a.cost_pusd for a in self.attempts]
-        if not costs or any(c is None for c in costs):
-            return None
-        return Pusd(sum(c for c in costs if c is not None))
+        attempts = self.attempts
+        if len(attempts) == 1:
+            return attempts[0].cost_pusd
+        total = 0
+        for attempt in attempts:
+            if attempt.cost_pusd is None:
+                return None
+            total += attempt.cost_pusd
+        return Pusd(total) if attempts else None
 
     @property
     def objective_met(self) -> bool | None:

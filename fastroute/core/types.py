@@ -128,6 +128,9 @@ class Overrides(msgspec.Struct, frozen=True, gc=False):
     tags: dict[str, str] = {}
 
 
+AS_CONFIGURED = Overrides()
+
+
 class ChatRequest(msgspec.Struct, gc=False):
     """The head of a chat request, decoded; the members of its body carried through as the client sent them."""
 
@@ -142,7 +145,8 @@ class ChatRequest(msgspec.Struct, gc=False):
     max_output_tokens: int | None = None
     choices: int = 1
     needs: Needs = Needs()
-    overrides: Overrides = Overrides()
+    overrides: Overrides = AS_CONFIGURED
+    has_developer: bool = True  # False: no message has the role `developer`, so nobody need look for one
 
     @property
     def input_tokens(self) -> int:
@@ -268,6 +272,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     ranked: tuple[Candidate, ...]
     excluded: tuple[Exclusion, ...]
     why: str
+    lasts: bool = False  # neither chance nor load had a say but among the `tied`: the same views would give the same again
+    tied: int = 1  # so many of the first ranked are equally good; the one with fewest in flight is taken
 
 
 # --- what happened --------------------------------------------------------------------------------------------------

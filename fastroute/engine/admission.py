@@ -6,8 +6,9 @@ exactly once, on every path, so in-flight counts cannot drift. What it taught go
 overdue, so that a hanging endpoint is known before its first answer.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
 
 from fastroute.core.failures import Blame, Failure, Fault
 from fastroute.core.ports import Clock, Rng
@@ -27,8 +28,13 @@ MAX_UNHINTED_GATE_S = 8.0
 class Gatekeeper:
     """What stands between the router and one endpoint."""
 
+    __slots__ = (
+        "breaker", "enabled", "endpoint", "gate_until_s", "in_flight", "limit", "refusals", "suspicion",
+    )  # fmt: skip
+
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.limit = endpoint.max_in_flight
         self.breaker = Breaker()
         self.suspicion = Suspicion()
         self.gate_until_s = 0.0
@@ -37,9 +43,14 @@ class Gatekeeper:
         self.in_flight = 0
 
     def admits(self, now_s: float, panic: bool) -> bool:
-        if not self.enabled or (self.endpoint.max_in_flight is not None and self.in_flight >= self.endpoint.max_in_flight):
+        if not self.enabled or (self.limit is not None and self.in_flight >= self.limit):
             return False
         return panic or (self.breaker.admits(now_s) and self.suspicion.admits(now_s, self.in_flight))
+
+    def calm(self, now_s: float) -> bool:
+        """Nothing stands in the way, and only an event can change that: no breaker, suspicion, gate or switch, and room."""
+        open_to_all = self.enabled and self.breaker.closed and not self.suspicion.suspect and self.gate_until_s <= now_s
+        return open_to_all and (self.limit is None or self.in_flight < self.limit)
 
     def refuse(self, fault: Fault, now_s: float, jitter: float) -> None:
         """Closes the gate for as long as the provider asked, or backs off where it named no time. `jitter` in 0..1 spreads."""
@@ -52,28 +63,41 @@ class Gatekeeper:
 
 
 class Flight:
-    """One attempt in flight. `land` once."""
+    """One attempt in flight, counted from the entry of its `with` block to its end whatever happens in it. `land` once."""
 
-    def __init__(self, admission: "Admission", keeper: Gatekeeper, sample: Sample, probe: bool) -> None:
-        self._admission, self.keeper, self.sample = admission, keeper, sample
-        self.probe = probe  # holds the breaker's half-open place
+    __slots__ = ("_admission", "_x", "keeper", "landed", "probe", "sample")
+
+    def __init__(self, admission: "Admission", keeper: Gatekeeper, x: Exchange) -> None:
+        self._admission, self.keeper, self._x = admission, keeper, x
+        self.landed = True
+
+    def __enter__(self) -> Self:
+        keeper, now_s = self.keeper, self._x.clock.now_s()
+        self.probe = keeper.breaker.take_off(now_s)  # holds the breaker's half-open place
+        if keeper.suspicion.suspect:
+            keeper.suspicion.take_off(now_s)
+        keeper.in_flight += 1
+        request = self._x.request
+        self.sample: Sample = self._admission.board.begin(
+            keeper.endpoint, now_s, request.input_tokens, self._x.patience_s(now_s), request.stream
+        )
         self.landed = False
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.keeper.in_flight -= 1
+        if not self.landed:  # it taught nothing
+            self.landed = True
+            self._admission.forget(self)
 
     def first_content(self, now_s: float) -> None:
         self._admission.board.first_content(self.sample, now_s)
 
     def land(self, outcome: Outcome, pace_end_s: float) -> None:
         """Takes the lesson. `pace_end_s`: when the last upstream bytes came, less the time a slow client took."""
-        if self.landed:
-            return
-        self.landed = True
-        self._admission.learn(self, outcome, pace_end_s)
-
-    def abort(self) -> None:
-        """Ends a flight that taught nothing."""
         if not self.landed:
             self.landed = True
-            self._admission.forget(self)
+            self._admission.learn(self, outcome, pace_end_s)
 
 
 class Admission:
@@ -81,6 +105,7 @@ class Admission:
 
     def __init__(self, board: Scoreboard, endpoints: Iterable[Endpoint], clock: Clock, rng: Rng) -> None:
         self.board, self._clock, self._rng = board, clock, rng
+        self.epoch = 0  # what was decided before it last changed must be decided anew
         self._keepers: dict[str, Gatekeeper] = {}
         self._passing: dict[str, None] = {}  # names of endpoints that no configuration holds, oldest first
         for endpoint in endpoints:
@@ -134,24 +159,13 @@ class Admission:
         ]
         return min((w for w in waits if w > 0), default=None)
 
-    @contextmanager
-    def flight(self, endpoint: Endpoint, x: Exchange) -> Iterator[Flight]:
-        """One attempt in flight, counted from here to the end of the block whatever happens in it."""
-        keeper, now_s = self.keeper(endpoint), self._clock.now_s()
-        probe = keeper.breaker.take_off(now_s)
-        keeper.suspicion.take_off(now_s)
-        keeper.in_flight += 1
-        request = x.request
-        sample = self.board.begin(endpoint, now_s, request.input_tokens, x.patience_s(), request.stream)
-        flight = Flight(self, keeper, sample, probe)
-        try:
-            yield flight
-        finally:
-            keeper.in_flight -= 1
-            flight.abort()
+    def flight(self, endpoint: Endpoint, x: Exchange) -> Flight:
+        """One attempt in flight: a context."""
+        return Flight(self, self.keeper(endpoint), x)
 
     def tick(self, now_s: float) -> None:
         """Marks overdue flights and refreshes the tail tables. Call four times a second."""
+        self.epoch += 1
         for sample in self.board.tick(now_s):
             self._bad(self._keepers[sample.endpoint], now_s, self._rng.random())
 
@@ -161,11 +175,15 @@ class Admission:
         if fault is not None and fault.failure in (Failure.CLIENT_GONE, Failure.UNSUPPORTED, Failure.INTERNAL):
             self.forget(flight)
             return
-        blame = fault.rule.blame if fault is not None else Blame.NONE
-        tokens = outcome.usage.output_tokens if outcome.usage and not outcome.usage.estimated else None
-        stream = flight.sample.stream
-        self.board.finish(flight.sample, pace_end_s, ok=fault is None, stream=stream, output_tokens=tokens, blame=blame)
-        if fault is not None and blame is Blame.NONE:  # the request's own fault: the endpoint answered as it should
+        usage = outcome.usage
+        tokens = usage.output_tokens if usage is not None and not usage.estimated else None
+        if fault is None:
+            self.board.answered(flight.sample, pace_end_s, tokens)
+            self._well(flight)
+            return
+        blame, stream = fault.rule.blame, flight.sample.stream
+        self.board.finish(flight.sample, pace_end_s, ok=False, stream=stream, output_tokens=tokens, blame=blame)
+        if blame is Blame.NONE:  # the request's own fault: the endpoint answered as it should
             flight.keeper.breaker.release(self._clock.now_s(), flight.probe)
         else:
             self._judge(flight, fault, blame)
@@ -176,14 +194,20 @@ class Admission:
         self.board.abandon(flight.sample, now_s)
         flight.keeper.breaker.release(now_s, flight.probe)
 
-    def _judge(self, flight: Flight, fault: Fault | None, blame: Blame) -> None:
+    def _well(self, flight: Flight) -> None:
+        keeper, now_s = flight.keeper, self._clock.now_s()
+        calm = keeper.breaker.closed and not keeper.suspicion.suspect
+        keeper.breaker.land(Blame.NONE, now_s, 0.0, flight.probe)
+        keeper.refusals = 0
+        if not flight.sample.overdue and keeper.suspicion.good(now_s):
+            self.board.recovered(keeper.endpoint)
+        if not calm or self.board.is_young(flight.sample):
+            self.epoch += 1
+
+    def _judge(self, flight: Flight, fault: Fault, blame: Blame) -> None:
         keeper, now_s, jitter = flight.keeper, self._clock.now_s(), self._rng.random()
+        self.epoch += 1
         keeper.breaker.land(blame, now_s, jitter, flight.probe)
-        if fault is None:
-            keeper.refusals = 0
-            if not flight.sample.overdue and keeper.suspicion.good(now_s):
-                self.board.recovered(keeper.endpoint)
-            return
         if fault.rule.gate and (fault.retry_after_s is not None or fault.failure is Failure.RATE_LIMITED):
             keeper.refuse(fault, now_s, jitter)
         if blame in (Blame.ERROR, Blame.SLOW) and not flight.sample.overdue:

@@ -4,9 +4,18 @@ from fastroute.core.deadline import Deadline
 from fastroute.core.failures import Failure, Fault
 from fastroute.core.ports import Clock, ReplyPort
 from fastroute.core.trail import Attempt, Trail
-from fastroute.core.types import ChatRequest, Endpoint, Objective, Role, Route
+from fastroute.core.types import AS_CONFIGURED, ChatRequest, Endpoint, Objective, Overrides, Role, Route
 
 OVERDUE_SHARE = 0.3
+
+
+def _objective(promised: Objective, asked: Overrides) -> Objective:
+    """The route's promise, with what the client asked for in its place."""
+    return Objective(
+        ttft_s=promised.ttft_s if asked.ttft_s is None else asked.ttft_s,
+        total_s=promised.total_s if asked.total_s is None else asked.total_s,
+        target=promised.target,
+    )
 
 
 class Exchange:
@@ -15,12 +24,9 @@ class Exchange:
     def __init__(self, request: ChatRequest, reply: ReplyPort, route: Route, trail: Trail, clock: Clock) -> None:
         self.request, self.reply, self.route, self.trail, self.clock = request, reply, route, trail, clock
         asked = request.overrides
-        self.objective = Objective(
-            ttft_s=asked.ttft_s if asked.ttft_s is not None else route.objective.ttft_s,
-            total_s=asked.total_s if asked.total_s is not None else route.objective.total_s,
-            target=route.objective.target,
-        )
-        self.deadline = Deadline.after(request.accepted_s, asked.deadline_s or route.deadline_s)
+        self.objective = route.objective if asked is AS_CONFIGURED else _objective(route.objective, asked)
+        self.deadline_s = asked.deadline_s or route.deadline_s
+        self.deadline = Deadline(request.accepted_s + self.deadline_s)
         self.tried: set[str] = set()
         trail.route, trail.objective = route.name, self.objective
 
@@ -43,7 +49,7 @@ class Exchange:
         self.trail.attempts.append(attempt)
         return attempt
 
-    def patience_s(self) -> float:
+    def patience_s(self, now_s: float) -> float:
         """How long first content may take before the attempt counts as overdue: until the objective is lost.
 
         Without an objective a share of the deadline stands in, so that a hanging endpoint is found out all the same.
@@ -52,7 +58,7 @@ class Exchange:
         limit_s = limit_s if limit_s is not None else self.objective.total_s
         if limit_s is None:
             limit_s = OVERDUE_SHARE * (self.deadline.at_s - self.request.accepted_s)
-        return max(0.0, limit_s - self.elapsed_s())
+        return max(0.0, limit_s - (now_s - self.request.accepted_s))
 
     def untried(self, tier: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         """The endpoints of a tier that may still be tried. A prompt that did not fit is not sent to as small a model again."""

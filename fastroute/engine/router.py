@@ -9,14 +9,16 @@ from fastroute.core.ports import ClientApi, ClientGone, Clock, Dialect, ReplyPor
 from fastroute.core.trail import Trail
 from fastroute.core.types import Candidate, ChatRequest, Endpoint, Outcome, Route, Verdict
 from fastroute.engine.admission import Admission
-from fastroute.engine.attempt import Limits, Sending
+from fastroute.engine.attempt import Sending
 from fastroute.engine.billing import Charge, attempt_cost, billed_usage
 from fastroute.engine.choice import Choice, Chooser
 from fastroute.engine.exchange import Exchange
-from fastroute.policy import retrying, timeouts
+from fastroute.engine.watchdog import Alarms, Watchdog
+from fastroute.policy import retrying
 
 CLIENT_LEFT = Fault(Failure.CLIENT_GONE, "the client closed its connection")
 INTERNAL = Fault(Failure.INTERNAL, "internal error", code="internal_error")
+BROKEN = Outcome(INTERNAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class Router:
         self.parts = parts
         self._clock, self._admission = parts.clock, parts.admission
         self._chooser = Chooser(parts.strategies, parts.admission, parts.clock, parts.rng)
+        self._alarms = Alarms(parts.clock)
 
     async def serve(self, request: ChatRequest, reply: ReplyPort) -> None:
         """Answers one request through `reply`, exactly once, and emits its Trail, exactly once.
@@ -87,22 +90,23 @@ class Router:
 
     def _choose(self, x: Exchange) -> Choice | None:
         """The next endpoint to try; None when attempts, time or endpoints have run out."""
-        if x.attempts_left <= 0 or x.deadline.passed(self._clock.now_s()):
+        now_s = self._clock.now_s()
+        if x.attempts_left <= 0 or x.deadline.passed(now_s):
             return None
-        started_s = self._clock.now_s()
         choice = self._chooser.choose(x)
-        x.trail.decide_s += self._clock.now_s() - started_s
+        x.trail.decide_s += self._clock.now_s() - now_s
         return choice
 
     async def _attempt(self, x: Exchange, choice: Choice) -> Outcome:
         """Sends to the chosen endpoint; books what it cost and what it taught, however it ends."""
-        candidate, endpoint = choice.candidate, choice.candidate.endpoint
+        candidate, endpoint = choice.candidate, choice.candidate.view.endpoint
         attempt = x.open_attempt(endpoint, choice.tier, choice.role)
         sending = Sending(x, attempt, endpoint, self.parts.dialects[endpoint.profile.dialect], self.parts.transport_for(endpoint))
-        outcome = Outcome(fault=INTERNAL)  # what stands if something unexpected passes through
+        watchdog = Watchdog(self._alarms, min(attempt.started_s + choice.first_content_s, x.deadline.at_s))
+        outcome = BROKEN  # what stands if something unexpected passes through
         with self._admission.flight(endpoint, x) as flight:
             try:
-                outcome = await sending.run(self._limits(x, choice), flight.first_content)
+                outcome = await sending.run(flight, watchdog, choice.stall_s)
             except (asyncio.CancelledError, ClientGone):
                 outcome = Outcome(CLIENT_LEFT, sending.committed, sending.status)
                 raise
@@ -119,16 +123,10 @@ class Router:
         seen = sending.translator.output_tokens_seen if sending.translator else 0
         usage = billed_usage(x.request, candidate.view, outcome, seen)
         attempt = x.trail.attempts[-1]
-        attempt.cost_pusd, attempt.cost_estimated = attempt_cost(candidate.endpoint, usage, self.parts.charge)
+        attempt.cost_pusd, attempt.cost_estimated = attempt_cost(candidate.view.endpoint, usage, self.parts.charge)
+        if usage is outcome.usage:
+            return outcome
         return Outcome(outcome.fault, outcome.committed, outcome.status, outcome.ttft_s, usage, outcome.body)
-
-    def _limits(self, x: Exchange, choice: Choice) -> Limits:
-        now_s = self._clock.now_s()
-        view = choice.candidate.view
-        first_s = timeouts.first_content_timeout_s(
-            x.route, view, choice.others, left_s=x.deadline.left_s(now_s), request=x.request, attempts_left=x.attempts_left
-        )
-        return Limits(min(now_s + first_s, x.deadline.at_s), x.route.stall_timeout_s or timeouts.stall_timeout_s(view))
 
     async def _deliver(self, x: Exchange, outcome: Outcome) -> None:
         """Hands over a whole reply; a stream has already been relayed, well or with an error event at its end."""

@@ -46,8 +46,9 @@ class _Counts:
         self._turn(now_s)
         bucket = self._buckets[self._newest % BUCKETS]
         bucket[0] += 1
-        bucket[1] += blame in (Blame.ERROR, Blame.RATE)
-        bucket[2] += blame is Blame.SLOW
+        if blame is not Blame.NONE:
+            bucket[1] += blame in (Blame.ERROR, Blame.RATE)
+            bucket[2] += blame is Blame.SLOW
 
     def totals(self) -> tuple[int, int, int]:
         outcomes, errors, slow = (sum(column) for column in zip(*self._buckets, strict=True))
@@ -59,9 +60,11 @@ class _Counts:
 
     def _turn(self, now_s: float) -> None:
         number = int(now_s / BUCKET_S)
+        if number <= self._newest:
+            return
         for passed in range(self._newest + 1, min(number, self._newest + BUCKETS) + 1):
             self._buckets[passed % BUCKETS][:] = [0, 0, 0]
-        self._newest = max(number, self._newest)
+        self._newest = number
 
 
 class Breaker:
@@ -70,7 +73,7 @@ class Breaker:
     def __init__(self) -> None:
         self._counts = _Counts()
         self._row = 0
-        self._closed = True
+        self.closed = True
         self._opens_s = 0.0  # when an open breaker turns half open
         self._level = 0  # k
         self._healthy_since_s: float | None = None
@@ -78,21 +81,21 @@ class Breaker:
         self._probing = False
 
     def state(self, now_s: float) -> BreakerState:
-        if self._closed:
+        if self.closed:
             return BreakerState.CLOSED
         return BreakerState.OPEN if now_s < self._opens_s else BreakerState.HALF_OPEN
 
     def admits(self, now_s: float) -> bool:
         """Whether one more attempt may be sent."""
-        return self._closed or (now_s >= self._opens_s and not self._probing)
+        return self.closed or (now_s >= self._opens_s and not self._probing)
 
     def opens_in_s(self, now_s: float) -> float:
         """Seconds until an open breaker turns half open; 0.0 where it is not open."""
-        return 0.0 if self._closed else max(0.0, self._opens_s - now_s)
+        return 0.0 if self.closed else max(0.0, self._opens_s - now_s)
 
     def take_off(self, now_s: float) -> bool:
         """An attempt is sent. True: it holds the half-open place, and gives it back by landing or release."""
-        if self._closed or now_s < self._opens_s or self._probing:
+        if self.closed or now_s < self._opens_s or self._probing:
             return False
         self._probing = True
         return True
@@ -108,7 +111,7 @@ class Breaker:
         self.release(now_s, probe)
         if blame is Blame.KEY:
             self._open(now_s, KEY_OPEN_S * (1.0 + JITTER * jitter))
-        elif self._closed:
+        elif self.closed:
             self._count(blame, now_s, jitter)
         elif blame is Blame.NONE:
             self._good(now_s)
@@ -138,7 +141,7 @@ class Breaker:
         self._open(now_s, length_s * (1.0 - JITTER + 2.0 * JITTER * jitter))
 
     def _open(self, now_s: float, length_s: float) -> None:
-        self._closed = False
+        self.closed = False
         self._opens_s = now_s + length_s
         self._row = self._goods = 0
         self._healthy_since_s = None
@@ -149,5 +152,5 @@ class Breaker:
         self._opens_s = min(self._opens_s, now_s)
         self._goods += 1
         if self._goods >= GOODS_TO_CLOSE:
-            self._closed = True
+            self.closed = True
             self._healthy_since_s = now_s

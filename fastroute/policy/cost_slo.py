@@ -32,7 +32,7 @@ import math
 from fastroute.core.ports import Rng
 from fastroute.core.types import Candidate, Decision, Exclusion, Situation
 from fastroute.policy import eligible, probing
-from fastroute.policy.picking import appraise, by_score, exclusions_say, least_loaded_first, promoted, with_score
+from fastroute.policy.picking import appraise, by_score, count_tied, exclusions_say, least_loaded_first, promoted, with_score
 from fastroute.policy.risk import expected_total_s, lost
 
 MISS_REQUESTS = 30.0
@@ -60,9 +60,11 @@ class CostSlo:
         usable, excluded = eligible.split(situation)
         if not usable:
             return Decision(self.name, (), tuple(excluded), exclusions_say(excluded))
-        ranked = least_loaded_first(by_score(scored(appraise(usable, situation), situation)), BAND, rng)
-        why = "lowest expected cost and risk"
+        ranked = by_score(scored(appraise(usable, situation), situation))
+        tied = count_tied(ranked, BAND)
+        ranked, why = least_loaded_first(ranked, tied, rng), "lowest expected cost and risk"
         feasible = any(c.p_miss < FEASIBLE for c in ranked)
+        lasts = feasible and _settled(ranked, tied, situation)
         if not feasible:
             ranked, why = _by_fallback(ranked, situation)
         spilled = _spill(ranked, situation)
@@ -76,7 +78,12 @@ class CostSlo:
             )
         elif not feasible and situation.on_infeasible == "reject":
             return _rejected(self.name, ranked, excluded)
-        return Decision(self.name, tuple(ranked), tuple(excluded), _why(ranked[0], why))
+        return Decision(self.name, tuple(ranked), tuple(excluded), _why(ranked[0], why), lasts, tied if lasts else 1)
+
+
+def _settled(ranked: list[Candidate], tied: int, situation: Situation) -> bool:
+    """Neither chance nor load has a say but among the tied ones: none is new, and no probe is due whatever is in flight."""
+    return all(evidence(c, situation) >= COLD_SAMPLES for c in ranked[:tied]) and not probing.may_probe(ranked, situation)
 
 
 def scored(candidates: list[Candidate], situation: Situation) -> list[Candidate]:

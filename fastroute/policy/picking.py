@@ -28,17 +28,21 @@ def by_score(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda c: c.score)
 
 
-def least_loaded_first(ranked: list[Candidate], band: float, rng: Rng) -> list[Candidate]:
-    """Of those whose score is within `band` (a share) of the best, the one with fewest in flight comes first; then chance."""
-    if len(ranked) < 2:
-        return ranked
+def count_tied(ranked: Sequence[Candidate], band: float) -> int:
+    """How many of the first have a score within `band` (a share) of the best."""
+    if not ranked:
+        return 0
     limit = ranked[0].score + band * abs(ranked[0].score)
-    tied = [c for c in ranked if c.score <= limit]
-    if len(tied) == 1:
+    return sum(c.score <= limit for c in ranked)
+
+
+def least_loaded_first(ranked: list[Candidate], tied: int, rng: Rng) -> list[Candidate]:
+    """Of the first `tied`, the one with fewest in flight comes first; then chance."""
+    if tied < 2:
         return ranked
-    least = min(c.view.in_flight for c in tied)
-    tied = [c for c in tied if c.view.in_flight == least]
-    return promoted(ranked, tied[int(rng.random() * len(tied)) % len(tied)])
+    least = min(c.view.in_flight for c in ranked[:tied])
+    idle = [c for c in ranked[:tied] if c.view.in_flight == least]
+    return promoted(ranked, idle[int(rng.random() * len(idle)) % len(idle)])
 
 
 def promoted(ranked: list[Candidate], first: Candidate) -> list[Candidate]:

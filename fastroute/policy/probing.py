@@ -40,6 +40,12 @@ def probe(ranked: list[Candidate], situation: Situation, rng: Rng) -> Candidate 
     return candidate if rng.random() < _chance(candidate.view, situation, rate_per_s) else None
 
 
+def may_probe(ranked: list[Candidate], situation: Situation) -> bool:
+    """Whether any candidate could be probed, once it has nothing in flight and chance agrees."""
+    rested = [c for c in ranked if _rested(c.view) and _saves(c, ranked[0], situation)]
+    return any(_chance(c.view, situation, c.view.rate_per_s) > 0.0 for c in rested)
+
+
 def with_probe(ranked: list[Candidate], probed: Candidate, situation: Situation) -> list[Candidate]:
     """The probe first, with the P(miss) that the promise allows: it is sent because what is known of it is old."""
     hopeful = msgspec.structs.replace(probed, p_miss=min(probed.p_miss, 1.0 - situation.objective.target))
@@ -47,9 +53,12 @@ def with_probe(ranked: list[Candidate], probed: Candidate, situation: Situation)
 
 
 def _due(view: EndpointView) -> bool:
+    return view.in_flight == 0 and _rested(view)
+
+
+def _rested(view: EndpointView) -> bool:
     rest_s = REST_S if view.samples >= KNOWN_SAMPLES else YOUNG_REST_S
-    rested = view.suspect or view.age_s is None or view.age_s >= rest_s
-    return rested and view.in_flight == 0
+    return view.suspect or view.age_s is None or view.age_s >= rest_s
 
 
 def _saves(candidate: Candidate, best: Candidate, situation: Situation) -> bool:

@@ -14,7 +14,6 @@ What can go wrong. A `tick` that is not called leaves tables at what they were; 
 Source: selection notes 2.1-2.5; pitfalls 1, 4, 7, 8.
 """
 
-from heapq import heappop, heappush
 from typing import NotRequired, TypedDict, Unpack
 
 from fastroute.core.failures import Blame
@@ -23,6 +22,9 @@ from fastroute.stats.lengths import Lengths
 from fastroute.stats.record import EndpointRecord, Flight
 
 __all__ = ["Ending", "Flight", "Scoreboard", "Standing"]
+
+
+YOUNG_SAMPLES = 64
 
 
 class Ending(TypedDict):
@@ -49,8 +51,7 @@ class Scoreboard:
     def __init__(self) -> None:
         self._records: dict[str, EndpointRecord] = {}
         self._lengths = Lengths()
-        self._waiting: list[tuple[float, int, Flight]] = []
-        self._flights = 0
+        self._waiting: dict[Flight, None] = {}  # in flight, without first content and not overdue, oldest first
 
     def add(self, endpoint: Endpoint) -> None:
         """Starts keeping statistics. What is known stays where the endpoint is still the same server and model."""
@@ -70,32 +71,34 @@ class Scoreboard:
         record.in_flight += 1
         flight = Flight(record, now_s, input_tokens, patience_s, stream)
         if patience_s is not None:
-            self._flights += 1
-            heappush(self._waiting, (now_s + patience_s, self._flights, flight))
+            self._waiting[flight] = None
         return flight
 
     def first_content(self, flight: Flight, now_s: float) -> None:
         """The first content token came. Only the first call counts."""
         if flight.first_content_s is None and not flight.ended:
             flight.first_content_s = now_s
+            self._waiting.pop(flight, None)
             flight.record.saw_first_content(flight, now_s)
 
     def finish(self, flight: Flight, now_s: float, **end: Unpack[Ending]) -> None:
         """The attempt ended, well or not. `now_s`: when its last bytes came, not when a slow client had read them."""
+        flight.stream = end["stream"]
+        if end["ok"]:
+            self.answered(flight, now_s, end["output_tokens"])
+        elif self._land(flight):
+            _failed(flight, end.get("blame", Blame.NONE), now_s)
+
+    def answered(self, flight: Flight, now_s: float, output_tokens: int | None) -> None:
+        """The attempt ended well: `finish` in short."""
         if not self._land(flight):
             return
-        record, blame = flight.record, end.get("blame", Blame.NONE)
-        flight.stream = end["stream"]
-        if not end["ok"]:
-            _failed(flight, blame, now_s)
-            return
+        record = flight.record
         record.outcomes.ok(now_s)
-        if end["output_tokens"] is not None:
-            self._lengths.observe(end["output_tokens"])
-        if end["stream"]:
-            record.saw_stream_end(flight, end["output_tokens"], now_s)
+        if flight.stream:
+            record.saw_stream_end(flight, output_tokens, now_s)
         else:
-            record.saw_whole(flight, end["output_tokens"], now_s)
+            record.saw_whole(flight, output_tokens, now_s)
 
     def abandon(self, flight: Flight, now_s: float) -> None:
         """The client left, or the attempt was cancelled: neutral, but the wait so far is known."""
@@ -104,16 +107,18 @@ class Scoreboard:
 
     def tick(self, now_s: float) -> list[Flight]:
         """Call four times a second. Gives the flights that have become overdue, each once, and refreshes the tables."""
-        late = []
-        while self._waiting and self._waiting[0][0] <= now_s:
-            flight = heappop(self._waiting)[2]
-            if not flight.ended and flight.first_content_s is None:
-                flight.overdue = True
-                flight.record.saw_waiting(flight, now_s)
-                late.append(flight)
+        late = [f for f in self._waiting if f.patience_s is not None and f.started_s + f.patience_s <= now_s]
+        for flight in late:
+            del self._waiting[flight]
+            flight.overdue = True
+            flight.record.saw_waiting(flight, now_s)
         for record in self._records.values():
             record.refresh(now_s)
         return late
+
+    def is_young(self, flight: Flight) -> bool:
+        """Whether its endpoint is so little known that every sample matters at once."""
+        return flight.record.first.samples < YOUNG_SAMPLES
 
     def view(self, endpoint: Endpoint, now_s: float, **standing: Unpack[Standing]) -> EndpointView:
         """Frozen statistics, with what breaker, suspicion and gate say at this instant."""
@@ -173,6 +178,7 @@ class Scoreboard:
             return False
         flight.ended = True
         flight.record.in_flight -= 1
+        self._waiting.pop(flight, None)
         return True
 
 

@@ -38,11 +38,13 @@ class OutcomeRing:
     def _turn(self, now_s: float) -> int:
         """Empties the slots that have passed; the index of the present one. Time that goes back stays in the newest slot."""
         slot = int(now_s / SLOT_S)
+        if slot <= self._slot:
+            return self._slot % SLOTS
         for passed in range(self._slot + 1, min(slot, self._slot + SLOTS) + 1):
             i = passed % SLOTS
             self.failed -= self._failed[i]
             self.ended -= self._ended[i]
             self.limited -= self._limited[i]
             self._failed[i] = self._ended[i] = self._limited[i] = 0
-        self._slot = max(slot, self._slot)
+        self._slot = slot
         return self._slot % SLOTS

@@ -25,7 +25,6 @@ FEWEST_TOKENS = 16  # below, the time between tokens is mostly packetisation
 FASTEST_S = 1e-5
 WHOLE_PRIOR_S = 0.012
 REPLIES = 24
-FIT_EVERY = 8
 LEAN = 0.5
 GUESS_AFTER = 8  # whole replies after which the prior has to do
 CAUTION = 0.30  # least share of T that is TTFT while its split is a guess
@@ -73,6 +72,10 @@ class Pace:
         if self._whole.shown():
             self._scale.step(max(FASTEST_S, self._whole.slope(self._guess_s)), now_s)
 
+    def refresh(self) -> None:
+        """Call on a tick."""
+        self._whole.refresh()
+
     def mark(self) -> None:
         self._marked = self._scale.long_run()
 
@@ -89,19 +92,28 @@ class _Line:
     toward takes part as one more pair. One straggler among five replies does not move it. (Theil 1950, Sen 1968)
     """
 
-    __slots__ = ("_replies", "_seen", "_share", "_slope")
+    __slots__ = ("_due", "_replies", "_seen", "_share", "_slope")
 
     def __init__(self) -> None:
         self._replies: deque[tuple[int, float]] = deque(maxlen=REPLIES)
         self._seen = 0
+        self._due: tuple[float, float] | None = None
         self._slope: float | None = None
         self._share = 0.0
 
     def add(self, tokens: int, total_s: float, toward: float, strength: float) -> None:
         self._replies.append((tokens, total_s))
         self._seen += 1
-        if self._seen <= REPLIES or self._seen % FIT_EVERY == 0:
+        if self._seen <= REPLIES:
             self._fit(toward, strength)
+        else:
+            self._due = (toward, strength)
+
+    def refresh(self) -> None:
+        """Fits the line to what was added. A fit costs as much as a hundred additions, so after the first it waits for a tick."""
+        if self._due is not None:
+            self._fit(*self._due)
+            self._due = None
 
     def slope(self, toward: float) -> float:
         """Seconds per token, 0 at least."""

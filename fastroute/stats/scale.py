@@ -45,12 +45,17 @@ class Scale:
 
     def step(self, value: float, now_s: float) -> None:
         """One observation."""
-        self._short, self._seen_s = self._log_now(now_s), now_s
-        self.n += 1
+        short, long = self._log_now(now_s), self._long
+        self._seen_s = now_s
+        self.n = n = self.n + 1
         seen = math.log(value)
-        clip = CLIP if self.n > UNCLIPPED else math.inf
-        self._short += max(GAIN, 1.0 / self.n) * min(max(seen - self._short, -clip), clip)
-        self._long += max(LONG_GAIN, 1.0 / self.n) * min(max(seen - self._long, -clip), clip)
+        clip = CLIP if n > UNCLIPPED else math.inf
+        share, off = 1.0 / n, seen - short
+        self._short = short + (share if share > GAIN else GAIN) * (off if -clip < off < clip else math.copysign(clip, off))
+        off = seen - long
+        self._long = long + (share if share > LONG_GAIN else LONG_GAIN) * (
+            off if -clip < off < clip else math.copysign(clip, off)
+        )
 
     def stretch(self, factor: float) -> None:
         """Changes the unit of measurement."""
@@ -62,5 +67,7 @@ class Scale:
         self._short = self._long = math.log(long_run)
 
     def _log_now(self, now_s: float) -> float:
-        age_s = max(0.0, now_s - self._seen_s)
+        age_s = now_s - self._seen_s
+        if age_s <= 0.0:
+            return self._short
         return self._long + (self._short - self._long) * math.exp2(-age_s / self._half_life_s)

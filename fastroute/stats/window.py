@@ -22,6 +22,7 @@ Source: Cormode et al., "Forward Decay" (2009); Kaplan and Meier (1958); Susarla
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from math import exp2
 
 from fastroute.core.types import TailTable
 from fastroute.stats import priors
@@ -85,13 +86,16 @@ class Horizon:
         """What a sample taken now weighs."""
         if self.total == 0.0:
             self.landmark_s = now_s
-        elif (now_s - self.landmark_s) / self.half_life_s > RESCALE_EXPONENT:
+            return 1.0
+        exponent = (now_s - self.landmark_s) / self.half_life_s
+        if exponent > RESCALE_EXPONENT:
             self.rescale(now_s)
-        return math.exp2(max((now_s - self.landmark_s) / self.half_life_s, -RESCALE_EXPONENT))
+            return 1.0
+        return exp2(exponent if exponent > -RESCALE_EXPONENT else -RESCALE_EXPONENT)
 
     def rescale(self, now_s: float) -> None:
         """Moves the landmark to now. Nothing else changes."""
-        factor = math.exp2(min((self.landmark_s - now_s) / self.half_life_s, RESCALE_EXPONENT))
+        factor = exp2(min((self.landmark_s - now_s) / self.half_life_s, RESCALE_EXPONENT))
         self.events = [w * factor for w in self.events]
         self.censored = [w * factor for w in self.censored]
         self.total *= factor
@@ -142,22 +146,24 @@ class Rate:
     def __init__(self) -> None:
         self._count, self._at_s, self._since_s = 0.0, 0.0, 0.0
 
-    def record(self, now_s: float) -> None:
+    def record(self, now_s: float, times: float = 1.0) -> None:
         if self._count == 0.0:
             self._since_s = self._at_s = now_s
-        self._count = self._decayed(now_s) + 1.0
-        self._at_s = max(self._at_s, now_s)
+        if now_s > self._at_s:
+            self._count *= exp2((self._at_s - now_s) / RATE_HALF_LIFE_S)
+            self._at_s = now_s
+        self._count += times
 
     def per_s(self, now_s: float) -> float:
         """0.0 before the second sample: one instant has no rate."""
         age_s = now_s - self._since_s
         if self._count == 0.0 or age_s < 1e-3:
             return 0.0
-        seen_s = RATE_HALF_LIFE_S / math.log(2) * (1.0 - math.exp2(-age_s / RATE_HALF_LIFE_S))
-        return max(0.0, self._decayed(now_s) - math.exp2(-age_s / RATE_HALF_LIFE_S)) / seen_s
+        seen_s = RATE_HALF_LIFE_S / math.log(2) * (1.0 - exp2(-age_s / RATE_HALF_LIFE_S))
+        return max(0.0, self._decayed(now_s) - exp2(-age_s / RATE_HALF_LIFE_S)) / seen_s
 
     def _decayed(self, now_s: float) -> float:
-        return self._count * math.exp2(-max(0.0, now_s - self._at_s) / RATE_HALF_LIFE_S)
+        return self._count * exp2(-max(0.0, now_s - self._at_s) / RATE_HALF_LIFE_S)
 
 
 class Window:
@@ -174,11 +180,16 @@ class Window:
 
     def record(self, ratio: float, now_s: float) -> None:
         """A complete sample."""
-        if math.isnan(ratio):
+        if ratio != ratio:  # noqa: PLR0124 # NaN, without a call
             return
-        i = bucket(ratio)
-        for horizon in (self.short, self.long):
-            horizon.add(i, horizon.weight(now_s))
+        i = min(bisect_left(BOUNDS, ratio), LAST) if ratio > 0.0 else 0
+        short, long = self.short, self.long
+        weight = short.weight(now_s)
+        short.events[i] += weight
+        short.total += weight
+        weight = long.weight(now_s)
+        long.events[i] += weight
+        long.total += weight
         self.rate.record(now_s)
         self.samples += 1
         self._made_s = None

@@ -14,7 +14,7 @@ STREAM = b'{"model":"auto","messages":[],"stream":true}'
 
 
 async def stream(request: ChatRequest, reply: ReplyPort) -> None:
-    await reply.open_stream(trail_for(request))
+    reply.open_stream(trail_for(request))
     for piece in (b"data: 1\n\n", b"", b"data: 2\n\n", b"data: [DONE]\n\n"):
         await reply.write(piece)
     await reply.close_stream(complete=True)
@@ -144,7 +144,7 @@ async def test_pieces_leave_as_they_are_written() -> None:
     seen = asyncio.Event()
 
     async def patient(request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         await reply.write(b"data: 1\n\n")
         await seen.wait()
         await reply.close_stream(complete=True)
@@ -168,7 +168,7 @@ async def test_stream_connection_serves_again() -> None:
 
 async def test_stream_that_is_not_whole_does_not_end_as_if_it_were() -> None:
     async def cut(request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         await reply.write(b'data: {"error":{}}\n\n')
         await reply.close_stream(complete=False)
 
@@ -194,7 +194,7 @@ async def test_slow_client_slows_the_router() -> None:
 
     async def flood(request: ChatRequest, reply: ReplyPort) -> None:
         nonlocal written
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         for _ in range(400):
             try:
                 await asyncio.wait_for(asyncio.shield(write := asyncio.ensure_future(reply.write(b"x" * 65536))), 0.3)
@@ -240,7 +240,7 @@ async def test_client_that_leaves_cancels_the_router() -> None:
 
 async def test_client_that_leaves_in_the_middle_of_a_stream() -> None:
     async def endless(request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         while True:
             await reply.write(b"data: 1\n\n")
             await asyncio.sleep(0)
@@ -265,14 +265,14 @@ async def test_every_step_tells_that_the_client_is_gone(act: str) -> None:
     async def steps(request: ChatRequest, reply: ReplyPort) -> None:
         trail = trail_for(request)
         if act in ("write", "close_stream"):
-            await reply.open_stream(trail)
+            reply.open_stream(trail)
             await reply.write(b"data: 1\n\n")
         await gone.wait()
         try:
             if act == "whole":
                 await reply.whole(trail, 200, b"{}")
             elif act == "open_stream":
-                await reply.open_stream(trail)
+                reply.open_stream(trail)
                 await reply.write(b"data: 1\n\n")
             elif act == "write":
                 await reply.write(b"data: 2\n\n")
@@ -331,7 +331,7 @@ async def test_unexpected_error_is_a_500_that_says_nothing() -> None:
 
 async def test_unexpected_error_in_the_middle_of_a_stream_cuts_it() -> None:
     async def broken(request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         await reply.write(b"data: 1\n\n")
         raise RuntimeError("boom")
 
@@ -346,7 +346,7 @@ async def test_unexpected_error_in_the_middle_of_a_stream_cuts_it() -> None:
 
 async def test_unexpected_error_before_the_first_bytes_of_a_stream_is_a_500() -> None:
     async def broken(request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         raise RuntimeError("boom")
 
     async with serving(FakeRouter(broken)) as client:

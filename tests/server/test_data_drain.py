@@ -23,7 +23,7 @@ class Held:
         await reply.whole(trail_for(request), 200, b'{"late":true}')
 
     async def stream(self, request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         await reply.write(b"data: 1\n\n")
         await self.go.wait()
         await reply.write(b"data: [DONE]\n\n")

@@ -25,7 +25,7 @@ def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
 async def canned(request: ChatRequest, reply: ReplyPort) -> None:
     trail = trail_for(request)
     if request.stream:
-        await reply.open_stream(trail)
+        reply.open_stream(trail)
         for piece in (chunk({"role": "assistant"}), chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk({}, "stop")):
             await reply.write(piece)
         await reply.write(b"data: [DONE]\n\n")
@@ -103,7 +103,7 @@ async def test_bad_header_reads_as_a_bad_request(sdk: openai.AsyncOpenAI) -> Non
 
 async def test_stream_that_breaks_off_raises(sdk: openai.AsyncOpenAI, port: Client) -> None:
     async def broken(request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         await reply.write(chunk({"content": "Hel"}))
         await reply.write(
             b'data: {"error":{"message":"the provider stopped","type":"server_error","param":null,"code":"stall"}}\n\n'
@@ -121,7 +121,7 @@ async def test_stream_that_breaks_off_raises(sdk: openai.AsyncOpenAI, port: Clie
 
 async def test_client_that_closes_its_stream_cancels_the_router(sdk: openai.AsyncOpenAI, port: Client) -> None:
     async def endless(request: ChatRequest, reply: ReplyPort) -> None:
-        await reply.open_stream(trail_for(request))
+        reply.open_stream(trail_for(request))
         await reply.write(chunk({"content": "Hel"}))
         await asyncio.Event().wait()
 

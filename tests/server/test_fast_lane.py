@@ -88,6 +88,13 @@ async def test_what_is_special_is_left_to_aiohttp_or_answered_alike(head: bytes,
         assert taken.count(True) == 0
 
 
+async def test_an_empty_body_is_refused_like_any_bad_one(taken: list[bool]) -> None:
+    async with serving(FakeRouter()) as client:
+        assert (await client.post(b"")).status == 400
+        assert not client.errors
+    assert True not in taken
+
+
 async def test_a_body_in_two_packets_is_left_to_aiohttp(taken: list[bool]) -> None:
     async with serving(FakeRouter()) as client:
         wire = await client.wire()

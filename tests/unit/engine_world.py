@@ -52,6 +52,12 @@ class FakeReply:
             raise piece
         return piece
 
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        while data := await self.read():
+            if not take(data):
+                return False
+        return True
+
     def close(self) -> None:
         if not self.closed:
             self.closed = True
@@ -166,18 +172,27 @@ class FakeClient:
         self.answered_at_s = self.clock.now_s()
         self.answers += 1
 
-    async def open_stream(self, trail: Trail) -> None:
+    def open_stream(self, trail: Trail) -> None:
         self.status, self.trail = 200, trail
         self.first_at_s = self.clock.now_s()
         self.answers += 1
 
-    async def write(self, data: bytes) -> None:
+    def push(self, data: bytes) -> bool:
+        if not data:
+            return True
         if self.leaves_after is not None:
             self.leaves_after -= 1
             if self.leaves_after < 0:
                 raise ClientGone
-        await asyncio.sleep(self.read_s)
         self.body += data
+        return self.read_s == 0.0
+
+    async def drain(self) -> None:
+        await asyncio.sleep(self.read_s)
+
+    async def write(self, data: bytes) -> None:
+        if not self.push(data):
+            await self.drain()
 
     async def close_stream(self, complete: bool) -> None:
         self.complete, self.answered_at_s = complete, self.clock.now_s()

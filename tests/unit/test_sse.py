@@ -145,3 +145,15 @@ def test_whole_frames_leave_nothing_behind() -> None:
     parser.feed(b"data: a\n\ndata: b\n\n")
     assert parser.end() == []
     assert parser.feed(b"") == []
+
+
+@pytest.mark.parametrize(
+    ("data", "idle"),
+    [(b"", True), (b"data: a\n\n", True), (b"data: a\n", False), (b"data: a\n\nd", False), (b"data: a\r\n\r", False)],
+)
+def test_it_knows_whether_anything_waits(data: bytes, idle: bool) -> None:
+    parser = SseParser()
+    parser.feed(data)
+    assert parser.idle is idle
+    parser.feed(b"\n\ndata: b\n\n")
+    assert parser.idle
