@@ -10,6 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -26,6 +27,7 @@ from fastroute.engine.sharing import NotingBoard, Seat, Sharing
 from fastroute.policy.registry import BUILT_IN, strategy
 from fastroute.prices.catalog import PriceBook
 from fastroute.prices.charge import charge
+from fastroute.server import siblings
 from fastroute.server.admin import AdminCalls, AdminPort
 from fastroute.server.body import BodyLimits
 from fastroute.server.data import DataPort, DataSettings, Views
@@ -154,7 +156,17 @@ class App:
             models=lambda: [{"id": name, "owned_by": owner} for name, owner in self.catalog.model_ids()],
             lookup=self.telemetry.lookup,
             ready=self.ready,
+            elsewhere=self._elsewhere if self._seat else None,
         )
+
+    async def _elsewhere(self, request_id: str) -> bytes | None:
+        """What another worker remembers of a request, as JSON."""
+        if self._seat is None:
+            return None
+        path = f"/api/requests/{quote(request_id, safe='')}"
+        ports = [slab.admin_port for _, slab in self._seat.slabs.others(self._seat.slot) if slab.admin_port]
+        answers = await asyncio.gather(*(siblings.ask(port, self._seat.token, path) for port in ports))
+        return next((answer for answer in answers if answer is not None), None)
 
     # --- what is shown ---
 
@@ -208,10 +220,15 @@ class App:
             metrics=self.telemetry.render,
             endpoints=self.endpoints,
             requests=lambda last: [trail.to_dict() for trail in self.telemetry.last(last)],
+            request=self._remembered,
             config=lambda: masked(self.config),
             drain=self.stopping.set,
             switch=self.switch,
         )
+
+    def _remembered(self, request_id: str) -> dict[str, Any] | None:
+        trail = self.telemetry.lookup(request_id)
+        return None if trail is None else trail.to_dict()
 
     def switch(self, name: str, enabled: bool) -> bool:
         """Takes an endpoint out of use or back in. False: there is none of that name."""

@@ -46,6 +46,7 @@ class AdminCalls(msgspec.Struct, frozen=True):
     metrics: Callable[[str | None], tuple[bytes, str]] = lambda accept: (b"", "text/plain")  # Accept -> body, content type
     endpoints: Callable[[], Any] = list
     requests: Callable[[int], Any] = lambda last: []
+    request: Callable[[str], Any] = lambda request_id: None  # None: it is not remembered
     config: Callable[[], Any] = dict
     drain: Callable[[], None] = lambda: None  # begins a drain; does not wait for it
     switch: Callable[[str, bool], bool] = lambda name, enabled: False
@@ -124,6 +125,8 @@ class AdminPort:
 
     def _get(self, request: web.BaseRequest, path: str) -> web.Response:
         answer = self._gets.get(path)
+        if path.startswith("/api/requests/"):
+            answer = self._request
         if answer is None:
             raise Refused(404, "there is nothing here", "unknown_url")
         return answer(request)
@@ -154,6 +157,12 @@ class AdminPort:
         if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MAX_LAST):
             raise Refused(400, f"last must be a number from 1 to {MAX_LAST}", "invalid_value", "last")
         return _json(self._calls.requests(int(text)))
+
+    def _request(self, request: web.BaseRequest) -> web.Response:
+        told = self._calls.request(unquote(request.rel_url.raw_path.removeprefix("/api/requests/")))
+        if told is None:
+            raise Refused(404, "no such request is remembered", "request_not_found")
+        return _json(told)
 
     def _index(self, request: web.BaseRequest) -> web.Response:
         token = request.rel_url.query.get("token")

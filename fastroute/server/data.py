@@ -53,11 +53,15 @@ class Serving(Protocol):
 
 
 class Views(msgspec.Struct, frozen=True):
-    """What the port shows besides answers. `models` gives OpenAI model objects (`id` is enough), `ready` a flag and why."""
+    """What the port shows besides answers. `models` gives OpenAI model objects (`id` is enough), `ready` a flag and why.
+
+    `elsewhere` asks other workers for a request that `lookup` does not know; it gives its JSON.
+    """
 
     models: Callable[[], Sequence[Mapping[str, Any]]] = lambda: ()
     lookup: Callable[[str], Trail | None] = lambda request_id: None
     ready: Callable[[], tuple[bool, dict[str, Any]]] = lambda: (True, {})
+    elsewhere: Callable[[str], Awaitable[bytes | None]] | None = None
 
 
 class DataSettings(msgspec.Struct, frozen=True):
@@ -270,10 +274,14 @@ class DataPort:
         raise Refused(404, f"the model {name[:128]!r} does not exist", "model_not_found", "model")
 
     async def _request(self, request: web.BaseRequest, rid: str) -> web.StreamResponse:
-        trail = self._views.lookup(_below(request, "/requests/"))
-        if trail is None:
+        name, elsewhere = _below(request, "/requests/"), self._views.elsewhere
+        trail = self._views.lookup(name)
+        if trail is not None:
+            return self._json(200, trail.to_dict(), rid)
+        told = await elsewhere(name) if elsewhere else None
+        if told is None:
             raise Refused(404, "no such request is remembered", "request_not_found")
-        return self._json(200, trail.to_dict(), rid)
+        return self._respond(200, told, rid, {"cache-control": "no-store"})
 
     async def _live(self, request: web.BaseRequest, rid: str) -> web.StreamResponse:
         return self._json(200, {"status": "alive"}, rid)

@@ -109,7 +109,7 @@ class Listener(web.Server):
         """Closes the connections that are between two requests."""
         for connection in self.connections:
             if isinstance(connection, Connection) and connection.idle:
-                connection.close()
+                connection.force_close()  # `close` would leave the socket open, and read nothing from it any more
 
     def close(self) -> None:
         """Closes every connection after what it has still to send."""
@@ -138,8 +138,8 @@ class Connection(RequestHandler):
 
     @property
     def idle(self) -> bool:
-        """Between requests: waiting for the next one."""
-        return self._running is None and self._waiter is not None and not self._waiter.done()
+        """Between requests: waiting for the next one, or about to."""
+        return self._between and self._running is None and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -46,6 +46,7 @@ class Office:
             metrics=lambda accept: (self.metrics(), PLAIN_TYPE),
             endpoints=self.endpoints,
             requests=self.requests,
+            request=self.request,
             config=lambda: masked(self.config),
             drain=drain,
             switch=self.switch,
@@ -69,6 +70,11 @@ class Office:
         """The latest requests of all, newest first."""
         told = [row for _, _, answer in self._ask_all("GET", f"/api/requests?last={last}") for row in orjson.loads(answer)]
         return sorted(told, key=lambda row: row["started_at_s"], reverse=True)[:last]
+
+    def request(self, request_id: str) -> Any:
+        """One request, from whoever remembers it."""
+        told = self._ask_all("GET", f"/api/requests/{quote(request_id, safe='')}")
+        return orjson.loads(told[0][2]) if told else None
 
     def switch(self, name: str, enabled: bool) -> bool:
         """Told to one worker, known to all within a tenth of a second."""

@@ -53,6 +53,24 @@ async def test_drain_of_an_idle_port_ends_at_once() -> None:
         assert await wire.eof() == b""
 
 
+async def test_connections_without_a_request_are_closed_at_once_however_new_they_are() -> None:
+    """Closing them the way aiohttp does leaves the socket open, and what comes on it unread until the drain is over."""
+    held = Held()
+    router = FakeRouter(held.whole)
+    async with serving(router) as client:
+        await asking(client, router)
+        used = await client.wire()
+        await used.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await used.response()).status == 200
+        new = await client.wire()
+        drain = await draining(client, 5)
+        for wire in (used, new):
+            assert await asyncio.wait_for(wire.eof(), 1) == b""
+        assert not drain.done()
+        held.go.set()
+        assert await drain
+
+
 async def test_nothing_new_is_accepted() -> None:
     held = Held()
     router = FakeRouter(held.whole)

@@ -122,9 +122,11 @@ async def worker_behind(url):
     """Which worker one new connection meets."""
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
+    try:
+        writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answer = await reader.read()
+    finally:
+        writer.close()
     return json.loads(answer.partition(b"\r\n\r\n")[2])["worker"]
 
 
@@ -164,7 +166,18 @@ async def test_connections_spread_and_statistics_agree(tmp_path):
         assert {view["worker"] for row in rows for view in row["by_worker"]} == {0, 1}
         assert requests_counted(await c.admin("/metrics")) == 96
         assert len(await c.admin("/api/requests?last=200")) == 96
-        assert len({row["id"] for row in await c.admin("/api/requests?last=200")}) == 96
+        for both in clients.values():  # whichever worker served it
+            headers = {"x-request-id": f"asked of {both[0].worker}"}
+            async with both[0].http.post(f"{c.url}/v1/chat/completions", json=BODY, headers=headers) as reply:
+                assert reply.status == 200
+                name = reply.headers["x-request-id"]
+            for other in (clients[0][0], clients[1][0]):
+                async with other.http.get(f"{c.url}/v1/requests/{name}") as reply:
+                    assert (reply.status, (await reply.json())["id"]) == (200, name)
+                async with other.http.get(f"{c.url}/v1/requests/nobody") as reply:
+                    assert reply.status == 404
+            assert (await c.admin(f"/api/requests/{name}"))["id"] == name
+        assert len({row["id"] for row in await c.admin("/api/requests?last=200")}) == 98
 
 
 async def test_a_killed_worker_is_replaced_and_no_request_of_the_other_fails(tmp_path):
@@ -248,9 +261,9 @@ async def test_a_second_signal_ends_it_at_once(tmp_path):
         asked = [asyncio.create_task(both[0].ask(stream=True)) for both in clients.values()]
         await c.until(lambda rows: rows[0]["in_flight"] == 2)
         c.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(ConnectionError, ValueError):  # until it drains
+        with contextlib.suppress(ConnectionError, ValueError, TimeoutError):  # until it drains
             while True:
-                await worker_behind(c.url)
+                await asyncio.wait_for(worker_behind(c.url), 1.0)
         c.process.send_signal(signal.SIGTERM)
         started_s = time.monotonic()
         async with asyncio.timeout(5):
