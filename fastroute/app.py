@@ -38,6 +38,7 @@ from fastroute.telemetry.log import Lines
 from fastroute.telemetry.metrics import Metrics
 from fastroute.telemetry.recent import RecentTrails
 from fastroute.telemetry.request_log import RequestLog
+from fastroute.telemetry.runtime import runtime
 from fastroute.transport.choice import Transports
 
 CHAT_PATH = "/v1/chat/completions"
@@ -222,9 +223,13 @@ class App:
             requests=lambda last: [trail.to_dict() for trail in self.telemetry.last(last)],
             request=self._remembered,
             config=lambda: masked(self.config),
+            runtime=self._runtime,
             drain=self.stopping.set,
             switch=self.switch,
         )
+
+    def _runtime(self, types: int) -> dict[str, Any]:
+        return {"in_flight": self.data.in_flight, "remembered": len(self.telemetry.recent), **runtime(types)}
 
     def _remembered(self, request_id: str) -> dict[str, Any] | None:
         trail = self.telemetry.lookup(request_id)

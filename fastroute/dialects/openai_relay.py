@@ -77,10 +77,11 @@ class OpenAIRelay:
 
     def __init__(self, request: ChatRequest, endpoint: Endpoint, created_s: int) -> None:
         self._request, self._endpoint, self._created_s = request, endpoint, created_s
-        self._parser = SseParser()
-        self._patterns = Patterns()
-        self._choices: dict[int, ChoiceState] = {}
-        self._tail: list[bytes] = []  # chunks that came after a pure usage chunk
+        if request.stream:
+            self._parser = SseParser()
+            self._patterns = Patterns()
+            self._choices: dict[int, ChoiceState] = {}
+            self._tail: list[bytes] = []  # chunks that came after a pure usage chunk
 
     def feed(self, data: bytes) -> bytes:
         pattern = self._pattern

@@ -197,7 +197,10 @@ class Admission:
     def _well(self, flight: Flight) -> None:
         keeper, now_s = flight.keeper, self._clock.now_s()
         calm = keeper.breaker.closed and not keeper.suspicion.suspect
-        keeper.breaker.land(Blame.NONE, now_s, 0.0, flight.probe)
+        if calm:
+            keeper.breaker.went_well(now_s)
+        else:
+            keeper.breaker.land(Blame.NONE, now_s, 0.0, flight.probe)
         keeper.refusals = 0
         if not flight.sample.overdue and keeper.suspicion.good(now_s):
             self.board.recovered(keeper.endpoint)

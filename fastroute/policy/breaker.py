@@ -105,6 +105,13 @@ class Breaker:
         if probe:
             self._probing = False
 
+    def went_well(self, now_s: float) -> None:
+        """`land` of an attempt that ended well while closed, in short: by far the commonest end."""
+        self._row = 0
+        if self._healthy_since_s is None:
+            self._healthy_since_s = now_s
+        self._counts.add(Blame.NONE, now_s)
+
     def land(self, blame: Blame, now_s: float, jitter: float, probe: bool = True) -> None:
         """An attempt ended: NONE means well. `jitter` in 0..1 spreads openings. `probe`: what `take_off` said."""
         held = probe and self._probing

@@ -48,6 +48,7 @@ class AdminCalls(msgspec.Struct, frozen=True):
     requests: Callable[[int], Any] = lambda last: []
     request: Callable[[str], Any] = lambda request_id: None  # None: it is not remembered
     config: Callable[[], Any] = dict
+    runtime: Callable[[int], Any] = lambda types: {}  # `types`: how many types of objects to count
     drain: Callable[[], None] = lambda: None  # begins a drain; does not wait for it
     switch: Callable[[str, bool], bool] = lambda name, enabled: False
 
@@ -66,6 +67,7 @@ class AdminPort:
             "/api/endpoints": lambda request: _json(calls.endpoints()),
             "/api/requests": self._requests,
             "/api/config": lambda request: _json(calls.config()),
+            "/api/runtime": self._runtime,
             **dict.fromkeys(HEALTH_PATHS, lambda request: _json({"status": "alive"})),
         }
 
@@ -153,10 +155,10 @@ class AdminPort:
         return respond(200, body, {"cache-control": "no-store", "vary": "accept"}, content_type)
 
     def _requests(self, request: web.BaseRequest) -> web.Response:
-        text = request.rel_url.query.get("last", str(DEFAULT_LAST))
-        if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MAX_LAST):
-            raise Refused(400, f"last must be a number from 1 to {MAX_LAST}", "invalid_value", "last")
-        return _json(self._calls.requests(int(text)))
+        return _json(self._calls.requests(_number(request, "last", 1, DEFAULT_LAST)))
+
+    def _runtime(self, request: web.BaseRequest) -> web.Response:
+        return _json(self._calls.runtime(_number(request, "types", 0, 0)))
 
     def _request(self, request: web.BaseRequest) -> web.Response:
         told = self._calls.request(unquote(request.rel_url.raw_path.removeprefix("/api/requests/")))
@@ -200,6 +202,7 @@ _PAGES: Mapping[str, str] = {
     "/api/endpoints": "every endpoint: predictions, failures, breaker, requests in flight",
     "/api/requests": "the latest requests, with every attempt (?last=100)",
     "/api/config": "the configuration in force, secrets masked",
+    "/api/runtime": "tasks and requests of this process (?types=50 counts its objects, and stops it meanwhile)",
     "/health": "whether this process is alive",
 }
 _POSTS: Mapping[str, str] = {
@@ -207,6 +210,14 @@ _POSTS: Mapping[str, str] = {
     "/api/endpoints/{name}/disable": "send nothing more to an endpoint",
     "/api/endpoints/{name}/enable": "use it again",
 }
+
+
+def _number(request: web.BaseRequest, name: str, least: int, usual: int) -> int:
+    """A member of the query, up to `MAX_LAST`. Raises Refused."""
+    text = request.rel_url.query.get(name, str(usual))
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and least <= int(text) <= MAX_LAST):
+        raise Refused(400, f"{name} must be a number from {least} to {MAX_LAST}", "invalid_value", name)
+    return int(text)
 
 
 def _host_name(header: str) -> str:

@@ -225,25 +225,20 @@ class DataPort:
     async def _answer(self, api: ClientApi, headers: Headers, body: bytes, reply: Reply, rid: str) -> bool:
         """Answers one chat request, whatever happens: an outer wall. Whether its connection may serve another one."""
         try:
-            await self._serve(api, headers, body, reply, rid)
+            chat = api.decode(body, rid, self._clock.now_s())
+            chat.overrides = parse_overrides(headers)
+            await self._router.serve(chat, reply)
+            if not reply.begun:
+                raise RuntimeError("the router gave no answer")
+        except FaultError as error:  # the request's own; the router raises none
+            status = error.fault.rule.status
+            reply.refuse(status, rid, api.error(error.fault, status), failure_headers(status, error.fault))
         except ClientGone:
             reply.drop()
         except Exception as error:  # noqa: BLE001 # the outer wall
             self.on_error(rid, error)
             self._break(reply, rid)
         return reply.keeps_connection
-
-    async def _serve(self, api: ClientApi, headers: Headers, body: bytes, reply: Reply, rid: str) -> None:
-        try:
-            chat = api.decode(body, rid, self._clock.now_s())
-            chat.overrides = parse_overrides(headers)
-        except FaultError as error:
-            status = error.fault.rule.status
-            reply.refuse(status, rid, api.error(error.fault, status), failure_headers(status, error.fault))
-            return
-        await self._router.serve(chat, reply)
-        if not reply.begun:
-            raise RuntimeError("the router gave no answer")
 
     def _is_draining(self) -> bool:
         return self.draining

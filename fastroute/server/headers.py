@@ -47,9 +47,6 @@ def safe_value(text: str, limit_chars: int = MAX_VALUE_CHARS) -> str:
     return _UNSAFE.sub("?", text[:limit_chars])
 
 
-_name = functools.lru_cache(maxsize=4096)(safe_value)  # the same few routes and endpoints, again and again
-
-
 @functools.cache
 def status_line(status: int) -> str:
     """The first line of a response."""
@@ -73,26 +70,35 @@ def reply_lines(trail: Trail, now_s: float, whole: bool) -> str:
     `whole`: the cost is known, or never will be.
     """
     request, attempts = trail.request, trail.attempts
-    total_s = (trail.ended_s or now_s) - request.accepted_s
-    upstream_s = trail.upstream_s
-    for attempt in attempts:
-        if attempt.ended_s is None:  # the Trail adds up only those that have ended
-            upstream_s += max(0.0, (attempt.first_content_s or now_s) - attempt.started_s)
+    total_s, upstream_s = (trail.ended_s or now_s) - request.accepted_s, trail.upstream_s
+    if attempts and attempts[-1].ended_s is None:  # the Trail adds up only those that have ended
+        upstream_s += max(0.0, (attempts[-1].first_content_s or now_s) - attempts[-1].started_s)
+    own_s = total_s - upstream_s
+    shown = trail.winner or (attempts[-1] if attempts else None)
+    served = _served(trail.route, shown.endpoint, shown.tier) if shown is not None else _served(trail.route, None, 0)
     lines = (
-        f"x-request-id: {safe_value(request.id)}\r\nx-fastroute-attempts: {len(attempts)}\r\n"
-        f"x-fastroute-overhead-ms: {max(0.0, total_s - upstream_s) * 1e3:.3f}\r\n"
+        f"x-request-id: {request.id if plain(request.id) else safe_value(request.id)}\r\n{served}"
+        f"x-fastroute-attempts: {len(attempts)}\r\nx-fastroute-overhead-ms: {own_s * 1e3 if own_s > 0.0 else 0.0:.3f}\r\n"
         f"server-timing: decide;dur={trail.decide_s * 1e3:.3f}, upstream;dur={upstream_s * 1e3:.3f}, "
         f"total;dur={total_s * 1e3:.3f}\r\n"
     )
-    if trail.route is not None:
-        lines += f"x-fastroute-route: {_name(trail.route)}\r\n"
-    shown = trail.winner or (attempts[-1] if attempts else None)
-    if shown is not None:
-        lines += f"x-fastroute-endpoint: {_name(shown.endpoint)}\r\nx-fastroute-tier: {shown.tier}\r\n"
-        if whole:
-            lines += f"x-fastroute-cost-usd: {show_usd(trail.cost_pusd)}\r\n"
+    if whole and shown is not None:
+        lines += f"x-fastroute-cost-usd: {show_usd(trail.cost_pusd)}\r\n"
     if request.overrides.explain and trail.decisions:
         lines += f"x-fastroute-decision: {decision_header(trail.decisions[-1], request.input_tokens)}\r\n"
+    return lines
+
+
+def plain(text: str) -> bool:
+    """Whether a text can be a header value as it is. Costs far less than a regular expression."""
+    return len(text) <= MAX_VALUE_CHARS and text.isascii() and text.isprintable()
+
+
+@functools.lru_cache(maxsize=4096)  # the same few routes and endpoints, again and again
+def _served(route: str | None, endpoint: str | None, tier: int) -> str:
+    lines = "" if route is None else f"x-fastroute-route: {safe_value(route)}\r\n"
+    if endpoint is not None:
+        lines += f"x-fastroute-endpoint: {safe_value(endpoint)}\r\nx-fastroute-tier: {tier}\r\n"
     return lines
 
 

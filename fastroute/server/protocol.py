@@ -9,11 +9,12 @@ head timer runs from the first byte of a head (or from the accept) until the hea
 socket's buffer is full.
 
 The fast lane. aiohttp's own parser reads everything. Where the connection is between two requests and what came is one
-complete request, a `Lane` may answer it: its coroutine runs in a task of its own and writes to the socket, and neither the
-connection's task is woken nor a request object made. The message is taken out of aiohttp's queue before its task looks
-there; while the lane answers (`_running`), that task sleeps, or goes to sleep, as between any two requests: so nothing may
-wake it, the connection is not idle, and what is pipelined behind waits in aiohttp's queue. Everything else takes aiohttp's
-path. `ASSUMPTIONS` names what this leans on; a test fails when aiohttp changes it.
+complete request, a `Lane` may answer it: its coroutine runs in a second task of the connection, made for the first of them
+and kept for the next (`_drive`), and writes to the socket; neither aiohttp's task is woken nor a request object made. The
+message is taken out of aiohttp's queue before its task looks there; while the lane answers (`_running`), that task sleeps,
+or goes to sleep, as between any two requests: so nothing may wake it, the connection is not idle, and what is pipelined
+behind waits in aiohttp's queue. Everything else takes aiohttp's path. `ASSUMPTIONS` names what this leans on; a test fails
+when aiohttp changes it.
 
 What can go wrong. aiohttp's C parser reports a broken chunk of a body that is being read as a new, broken message, and
 leaves the reader waiting: `_break_bodies` wakes it. This file leans on private names of aiohttp 3.14.
@@ -21,7 +22,7 @@ leaves the reader waiting: `_break_bodies` wakes it. This file leans on private 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import HttpVersion11, web
@@ -125,21 +126,35 @@ class Listener(web.Server):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_between", "_head_timer", "_held_bytes", "_lane", "_limits", "_running", "_send_timer")
+    __slots__ = (
+        "_answering",
+        "_between",
+        "_driver",
+        "_driver_waits",
+        "_head_timer",
+        "_held_bytes",
+        "_lane",
+        "_limits",
+        "_running",
+        "_send_timer",
+    )
 
     def __init__(self, server: web.Server, limits: ConnectionLimits, lane: Lane | None, **options: Any) -> None:
         super().__init__(server, **options)
         self._limits, self._lane = limits, lane
-        self._held_bytes = 0  # by the request in the fast lane
+        self._held_bytes: int | None = None  # by the request in the fast lane
+        self._answering: Coroutine[Any, Any, bool] | None = None  # taken, and not begun
+        self._driver: asyncio.Task[None] | None = None
+        self._driver_waits: asyncio.Future[None] | None = None
         self._between = True  # aiohttp has nothing to do: its task waits for a request, or is about to
-        self._running: asyncio.Task[bool] | None = None
+        self._running = False  # the fast lane answers
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
         """Between requests: waiting for the next one, or about to."""
-        return self._between and self._running is None and not self._messages
+        return self._between and not self._running and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -148,8 +163,8 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
         self._stop_send_timer()
-        if self._running is not None:
-            self._running.cancel()
+        if self._driver is not None:
+            self._driver.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -174,7 +189,7 @@ class Connection(RequestHandler):
             self._disarm()
         if self._messages and type(self._messages[-1][0]) is _ErrInfo:
             self._break_bodies()
-        if self._between and self._running is None and not self._take_fast_lane():
+        if self._between and not self._running and not self._take_fast_lane():
             self._leave_to_aiohttp()
 
     # --- the fast lane ---
@@ -184,34 +199,67 @@ class Connection(RequestHandler):
         if self._lane is None or len(self._messages) != 1 or self._close or self._upgraded or self._reading_paused:
             return False
         message, body = self._messages[0]
-        taken = None if type(message) is _ErrInfo else self._lane.take(self, cast(RawRequestMessage, message), body)
+        taken = None if type(message) is _ErrInfo else self._lane.take(self, message, body)  # type: ignore[arg-type]
         if taken is None or self._parser is None:
             return False
         self._messages.popleft()
         self._parser.message_consumed()
-        answering, self._held_bytes = taken
-        self._running = task = self._loop.create_task(answering)
-        task.add_done_callback(self._answered)
+        self._answering, self._held_bytes = taken
+        self._running = True
+        if self._driver is None:
+            self._driver = self._loop.create_task(self._drive())
+            self._driver.add_done_callback(self._driven)
+        elif self._driver_waits is not None:  # else it is about to look for more
+            waits, self._driver_waits = self._driver_waits, None
+            waits.set_result(None)
         return True
 
-    def _answered(self, task: "asyncio.Task[bool]") -> None:
-        """The request in the fast lane has been answered, or never will be."""
-        self._running = None
-        if self._lane is not None:
-            self._lane.left(self._held_bytes)
+    async def _drive(self) -> None:
+        """Runs what the lane took, one after the other, for as long as the connection may go on."""
+        while self._answering is not None:
+            answering, self._answering = self._answering, None
+            keeps = await answering
+            self._release()
+            if not self._answered(keeps):
+                return
+            if self._answering is None:
+                self._driver_waits = waits = self._loop.create_future()
+                await waits
+
+    def _driven(self, driver: "asyncio.Task[None]") -> None:
+        """The driver has ended, or was cancelled, perhaps before it began what was taken."""
+        self._release()
+        if self._answering is not None:
+            self._answering.close()
+        if not driver.cancelled() and (error := driver.exception()) is not None:
+            self.log_exception("a request failed unexpectedly", exc_info=error)
+            self._end()
+
+    def _release(self) -> None:
+        held_bytes, self._held_bytes = self._held_bytes, None
+        if held_bytes is not None and self._lane is not None:
+            self._running = False
+            self._lane.left(held_bytes)
+
+    def _answered(self, keeps: bool) -> bool:
+        """The request in the fast lane has been answered. Whether another may follow."""
         if self._manager is None:  # the connection is lost
-            return
+            return False
         self._manager.requests_count += 1
-        if task.cancelled() or task.exception() is not None or not task.result() or self._close or self._force_close:
-            self.close()
-            if self.transport is not None:
-                self.transport.close()
-            return
+        if not keeps or self._close or self._force_close:
+            self._end()
+            return False
         self._next_keepalive_close_time = at_s = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(at_s, self._process_keepalive)
         if self._messages and not self._take_fast_lane():
             self._leave_to_aiohttp()
+        return True
+
+    def _end(self) -> None:
+        self.close()
+        if self.transport is not None:
+            self.transport.close()
 
     def _leave_to_aiohttp(self) -> None:
         """What is in the queue is for aiohttp's task, until it has answered it all."""
@@ -226,7 +274,7 @@ class Connection(RequestHandler):
         return response, reset
 
     def _process_keepalive(self) -> None:
-        if self._running is None:
+        if not self._running:
             super()._process_keepalive()
         else:
             self._keepalive_handle = None  # set again when it has been answered
