@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q
 
-.PHONY: help setup setup-dev run demo check format test bench bench-peers docs schema prices lock clean
+.PHONY: help setup setup-dev run demo check format test soak bench bench-peers docs schema prices lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,8 +44,18 @@ format: setup-dev ## Format the code
 	@$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: setup-dev ## All tests
-	@$(BIN)/python -m pytest
+test: setup-dev ## All tests, and beside them five minutes of mixed load and faults
+	@mkdir -p build
+	$(BIN)/python -m bench.soak > build/soak.log 2>&1 & soak=$$!
+	trap 'kill $$soak 2>/dev/null || true' EXIT
+	tests=0; $(BIN)/python -m pytest || tests=$$?
+	echo "Waiting for the soak run beside the tests (build/soak.log) ..."
+	held=0; wait $$soak || held=$$?
+	cat build/soak.log
+	exit $$((tests ? tests : held))
+
+soak: setup ## Mixed load and faults for SOAK_S seconds (300); then no memory, task, socket or timer may be left
+	@$(BIN)/python -m bench.soak --seconds $(or $(SOAK_S),300)
 
 bench: setup ## What the router adds: latency and CPU beside a direct call, nginx and an aiohttp proxy (SCENARIO=... for one)
 	@$(BIN)/python -m bench $(SCENARIO)

@@ -262,7 +262,7 @@ async def serve_until(app: App, hurry: asyncio.Event) -> int:
     """Lets a started sidecar serve until it is `stopping`, then drains it; `hurry` ends it at once. Gives the exit code."""
     gc.collect()
     gc.freeze()  # what start-up made stays; collections need not look at it again
-    gc.set_threshold(20_000, 50, 100)
+    gc.set_threshold(20_000, 10, 10)
     await app.stopping.wait()
     log.info("draining", in_flight=app.data.in_flight, up_to_s=app.config.listen.drain_s)
     drain, rush = asyncio.create_task(app.stop()), asyncio.create_task(hurry.wait())

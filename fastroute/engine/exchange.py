@@ -21,6 +21,8 @@ def _objective(promised: Objective, asked: Overrides) -> Objective:
 class Exchange:
     """The client's request and its reply port, the route, the one deadline, the Trail, and which endpoints were tried."""
 
+    __slots__ = ("clock", "deadline", "deadline_s", "objective", "reply", "request", "route", "trail", "tried")
+
     def __init__(self, request: ChatRequest, reply: ReplyPort, route: Route, trail: Trail, clock: Clock) -> None:
         self.request, self.reply, self.route, self.trail, self.clock = request, reply, route, trail, clock
         asked = request.overrides

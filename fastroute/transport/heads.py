@@ -53,6 +53,7 @@ def parsed_head(data: bytes) -> tuple[dict[str, str], int]:
     collector = _Collector()
     with contextlib.suppress(httptools.HttpParserError):  # in the body; the head was complete
         collector.parser.feed_data(data)
+    del collector.parser  # it refers back to the collector
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in collector.raw}, collector.size_bytes
 
 

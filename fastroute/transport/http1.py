@@ -99,6 +99,7 @@ class Reply:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release()
+            connection.error = None  # its traceback leads back to the connection
 
 
 class Pool:
@@ -222,6 +223,7 @@ class Http1Transport:
         if outcome is True:
             return Reply(connection)
         connection.abort()
+        connection.error = None  # its traceback will lead back to the connection
         assert isinstance(outcome, BaseException)
         raise outcome
 

@@ -14,6 +14,7 @@ What can go wrong. A worker that hangs delays every answer by `PATIENCE_S`.
 import asyncio
 import http.client
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from fastroute.workers.member import Line
 
 PATIENCE_S = 2.0
 log = structlog.get_logger("fastroute.workers")
+ADDED_UP = ("in_flight", "tasks", "remembered")  # of `/api/runtime`
 SHOWN_OF_EACH = ("enabled", "breaker", "suspect", "gate_left_s", "ttft_ms", "p_fail", "n", "in_flight")
 
 
@@ -48,6 +50,7 @@ class Office:
             requests=self.requests,
             request=self.request,
             config=lambda: masked(self.config),
+            runtime=self.runtime,
             drain=drain,
             switch=self.switch,
         )
@@ -75,6 +78,14 @@ class Office:
         """One request, from whoever remembers it."""
         told = self._ask_all("GET", f"/api/requests/{quote(request_id, safe='')}")
         return orjson.loads(told[0][2]) if told else None
+
+    def runtime(self, types: int) -> dict[str, Any]:
+        """What the workers hold, added up, and each by itself. This process is not in it."""
+        told = [(slot, orjson.loads(answer)) for slot, _, answer in self._ask_all("GET", f"/api/runtime?types={types}")]
+        sums: dict[str, Any] = {key: sum(row[key] for _, row in told) for key in ADDED_UP}
+        if types:
+            sums["types"] = dict(sum((Counter(row["types"]) for _, row in told), Counter[str]()).most_common(types))
+        return {**sums, "by_worker": [{"worker": slot, **row} for slot, row in told]}
 
     def switch(self, name: str, enabled: bool) -> bool:
         """Told to one worker, known to all within a tenth of a second."""
