@@ -79,6 +79,7 @@ class Breaker:
         self._healthy_since_s: float | None = None
         self._goods = 0
         self._probing = False
+        self._key = False  # opened by a wrong key or deployment: only a probe of its own says that it is right now
 
     def state(self, now_s: float) -> BreakerState:
         if self.closed:
@@ -117,10 +118,11 @@ class Breaker:
         held = probe and self._probing
         self.release(now_s, probe)
         if blame is Blame.KEY:
+            self._key = True
             self._open(now_s, KEY_OPEN_S * (1.0 + JITTER * jitter))
         elif self.closed:
             self._count(blame, now_s, jitter)
-        elif blame is Blame.NONE:
+        elif blame is Blame.NONE and (held or not self._key):
             self._good(now_s)
         elif held:
             self._trip(now_s, jitter)
@@ -159,5 +161,5 @@ class Breaker:
         self._opens_s = min(self._opens_s, now_s)
         self._goods += 1
         if self._goods >= GOODS_TO_CLOSE:
-            self.closed = True
+            self.closed, self._key = True, False
             self._healthy_since_s = now_s

@@ -14,11 +14,13 @@ def split(situation: Situation) -> tuple[list[EndpointView], list[Exclusion]]:
     """The views that may serve, in their order, and an exclusion for every other."""
     usable, excluded = [], []
     for view in situation.views:
-        reason = unfit(view, situation) or unavailable(view)
-        if reason is None:
-            usable.append(view)
+        never, now = unfit(view, situation), unavailable(view)
+        if never is not None:
+            excluded.append(Exclusion(view.endpoint, never))
+        elif now is not None:
+            excluded.append(Exclusion(view.endpoint, now, view.gate_left_s or None))
         else:
-            excluded.append(Exclusion(view.endpoint, reason, view.gate_left_s or None))
+            usable.append(view)
     return usable, excluded
 
 

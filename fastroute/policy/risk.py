@@ -13,6 +13,7 @@ from fastroute.policy.cost import expected_output_tokens, output_points
 
 PACE_MARGIN = 1.15
 NEVER = float("inf")
+SOONEST_S = 1e-9  # a prediction of 0 is none
 
 
 def p_miss(view: EndpointView, situation: Situation, limits: tuple[float, float]) -> float:
@@ -20,7 +21,7 @@ def p_miss(view: EndpointView, situation: Situation, limits: tuple[float, float]
     first_s, total_s = limits
     if first_s <= 0.0 or total_s <= 0.0:
         return 1.0
-    predicted_s, tail = view.predicted_ttft_s(situation.input_tokens), view.ttft_tail
+    predicted_s, tail = max(view.predicted_ttft_s(situation.input_tokens), SOONEST_S), view.ttft_tail
     pace_s, most = PACE_MARGIN * view.tpot_s, situation.max_output_tokens or NEVER
     missed, shorter = 0.0, 1.0
     for tokens, weight in reversed(output_points(view)):  # from the longest answer down to where TTFT alone decides

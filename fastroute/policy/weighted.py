@@ -12,6 +12,9 @@ from fastroute.policy import eligible
 from fastroute.policy.picking import appraise, by_score, exclusions_say, with_score
 
 
+LAST_DRAWN, NEVER_DRAWN = -1e300, -1e301  # finite: scores are numbers
+
+
 class Weighted:
     """Scores are the negated keys of the draw."""
 
@@ -29,4 +32,4 @@ class Weighted:
 
 def _key(weight: float, rng: Rng) -> float:
     u = 1.0 - rng.random()  # never 0
-    return math.log(u) / weight if weight > 0.0 else -math.inf
+    return max(math.log(u) / weight, LAST_DRAWN) if weight > 0.0 else NEVER_DRAWN

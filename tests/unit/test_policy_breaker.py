@@ -260,3 +260,17 @@ def test_a_bad_probe_takes_back_the_good_one_before_it():
     attempt(b, RATE, 101.5)
     attempt(b, OK, 105.0)
     assert b.state(105.0) is HALF_OPEN
+
+
+def test_a_late_success_does_not_forgive_a_wrong_key():
+    """It was sent before the key was refused; only a probe of the five minutes' end says that the key is right again."""
+    b = Breaker()
+    early = b.take_off(0.0)
+    attempt(b, KEY, 1.0)
+    b.land(OK, 2.0, 0.0, early)
+    assert b.state(2.0) is OPEN
+    assert b.opens_in_s(2.0) >= KEY_OPEN_S - 1.0
+    late_s = 1.0 + 1.2 * KEY_OPEN_S + 1.0
+    for _ in range(2):
+        b.land(OK, late_s, 0.0, b.take_off(late_s))
+    assert b.closed

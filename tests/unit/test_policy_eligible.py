@@ -1,5 +1,6 @@
 """Who may serve, and why not."""
 
+import msgspec
 import pytest
 from policy_cases import capable, endpoint, situation, view
 
@@ -103,3 +104,10 @@ def test_what_never_changes_is_named_before_what_passes():
 def test_order_is_kept():
     usable, _ = split(situation(*(view(n) for n in "cab")))
     assert [v.endpoint.name for v in usable] == ["c", "a", "b"]
+
+
+def test_a_gate_is_only_named_where_waiting_for_it_would_help():
+    _, excluded = split(
+        situation(msgspec.structs.replace(capable("a", context_tokens=1), gate_left_s=3.0), view("b", gate_left_s=3.0))
+    )
+    assert [e.gate_left_s for e in excluded] == [None, 3.0]

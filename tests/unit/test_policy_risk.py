@@ -76,3 +76,7 @@ def test_expected_total_is_median_ttft_and_answer():
     expected = KNOWN.quantile(0.5) * 0.5 + 100 * 0.02
     assert expected_total_s(v, situation(v)) == pytest.approx(expected)
     assert expected_total_s(v, situation(v, max_output_tokens=10)) < expected
+
+
+def test_a_prediction_of_nothing_is_no_division_by_it():
+    assert miss(view(ttft_s=0.0), ttft_s=1.0) == pytest.approx(KNOWN.p_over(1e9))
