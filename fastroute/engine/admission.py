@@ -63,13 +63,17 @@ class Gatekeeper:
 
 
 class Flight:
-    """One attempt in flight, counted from the entry of its `with` block to its end whatever happens in it. `land` once."""
+    """One attempt in flight, counted from the entry of its `with` block to its end whatever happens in it.
 
-    __slots__ = ("_admission", "_x", "keeper", "landed", "probe", "sample")
+    `land` says how the attempt ended; what it taught is learned at the end of the block, when the client has its answer.
+    """
+
+    __slots__ = ("_admission", "_outcome", "_pace_end_s", "_x", "keeper", "probe", "sample")
 
     def __init__(self, admission: "Admission", keeper: Gatekeeper, x: Exchange) -> None:
         self._admission, self.keeper, self._x = admission, keeper, x
-        self.landed = True
+        self._outcome: Outcome | None = None
+        self._pace_end_s = 0.0
 
     def __enter__(self) -> Self:
         keeper, now_s = self.keeper, self._x.clock.now_s()
@@ -81,23 +85,21 @@ class Flight:
         self.sample: Sample = self._admission.board.begin(
             keeper.endpoint, now_s, request.input_tokens, self._x.patience_s(now_s), request.stream
         )
-        self.landed = False
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.keeper.in_flight -= 1
-        if not self.landed:  # it taught nothing
-            self.landed = True
+        if self._outcome is None:  # it taught nothing
             self._admission.forget(self)
+        else:
+            self._admission.learn(self, self._outcome, self._pace_end_s)
 
     def first_content(self, now_s: float) -> None:
         self._admission.board.first_content(self.sample, now_s)
 
     def land(self, outcome: Outcome, pace_end_s: float) -> None:
-        """Takes the lesson. `pace_end_s`: when the last upstream bytes came, less the time a slow client took."""
-        if not self.landed:
-            self.landed = True
-            self._admission.learn(self, outcome, pace_end_s)
+        """Notes the lesson. `pace_end_s`: when the last upstream bytes came, less the time a slow client took."""
+        self._outcome, self._pace_end_s = outcome, pace_end_s
 
 
 class Admission:

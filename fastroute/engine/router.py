@@ -50,17 +50,16 @@ class Router:
     async def serve(self, request: ChatRequest, reply: ReplyPort) -> None:
         """Answers one request through `reply`, exactly once, and emits its Trail, exactly once.
 
-        Choose, attempt, judge; again while the chain, its attempts and its deadline last. Raises only
-        `CancelledError` and `ClientGone`.
+        Choose, attempt, judge; again while the chain, its attempts and its deadline last. An attempt that is accepted has
+        answered the client. Raises only `CancelledError` and `ClientGone`.
         """
         trail = Trail(request, started_wall_s=self._clock.wall_s())
         try:
             exchange = Exchange(request, reply, self._match(request), trail, self._clock)
             while (choice := self._choose(exchange)) is not None:
-                outcome = await self._attempt(exchange, choice)
-                match retrying.verdict(outcome):
+                match await self._attempt(exchange, choice):
                     case Verdict.ACCEPT:
-                        return await self._deliver(exchange, outcome)
+                        return
                     case Verdict.GIVE_UP:
                         break
             await self._refuse(reply, trail, self._verdict_on(exchange))
@@ -97,8 +96,8 @@ class Router:
         x.trail.decide_s += self._clock.now_s() - now_s
         return choice
 
-    async def _attempt(self, x: Exchange, choice: Choice) -> Outcome:
-        """Sends to the chosen endpoint; books what it cost and what it taught, however it ends."""
+    async def _attempt(self, x: Exchange, choice: Choice) -> Verdict:
+        """Sends to the chosen endpoint, books what it cost, answers where the outcome is accepted, and then learns from it."""
         candidate, endpoint = choice.candidate, choice.candidate.view.endpoint
         attempt = x.open_attempt(endpoint, choice.tier, choice.role)
         sending = Sending(x, attempt, endpoint, self.parts.dialects[endpoint.profile.dialect], self.parts.transport_for(endpoint))
@@ -116,7 +115,10 @@ class Router:
                 attempt.outcome = outcome
                 x.trail.upstream_s += attempt.ended_s - attempt.started_s
                 flight.land(outcome, sending.pace_end_s)
-        return outcome
+            verdict = retrying.verdict(outcome)
+            if verdict is Verdict.ACCEPT:
+                await self._deliver(x, outcome)
+        return verdict
 
     def _book(self, x: Exchange, candidate: Candidate, sending: Sending, outcome: Outcome) -> Outcome:
         """Fills in the attempt's usage and cost."""

@@ -158,6 +158,8 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(high=0)  # uvloop then writes at once, not after the rest of its turn
         self._arm()
 
     def connection_lost(self, exc: BaseException | None) -> None:
