@@ -26,6 +26,7 @@ from fastroute.core.failures import FaultError
 from fastroute.core.ports import ClientApi, ClientGone, Clock, ReplyPort
 from fastroute.core.trail import Trail
 from fastroute.core.types import ChatRequest
+from fastroute.server.accepting import Acceptor
 from fastroute.server.body import BodyLimits, BodyReader
 from fastroute.server.headers import failure_headers, request_id, safe_value
 from fastroute.server.overrides import Headers, parse_overrides
@@ -69,7 +70,7 @@ class DataSettings(msgspec.Struct, frozen=True):
 
     connection: ConnectionLimits = ConnectionLimits()
     body: BodyLimits = BodyLimits()
-    backlog: int = 1024
+    backlog: int = 4096  # the kernel may allow less
     reuse_port: bool = False
     fast_lane: bool = True
 
@@ -95,6 +96,7 @@ class DataPort:
         self._bodies = BodyReader(self._settings.body)
         self._listener: Listener | None = None
         self._socket: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._none_left = asyncio.Event()
         self._none_left.set()
         self.in_flight = 0
@@ -116,6 +118,8 @@ class DataPort:
             backlog=self._settings.backlog,
             reuse_port=self._settings.reuse_port or None,
         )
+        self._acceptor = Acceptor(self._socket, self._listener)
+        self._listener.on_accept = self._acceptor.more
         return int(self._socket.sockets[0].getsockname()[1])
 
     async def drain(self, timeout_s: float) -> bool:
@@ -124,6 +128,8 @@ class DataPort:
         if self._socket is None or self._listener is None:
             return True
         self._socket.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         self._listener.close_idle()
         clean = await _within(self._none_left, timeout_s)
         if clean:

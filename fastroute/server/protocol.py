@@ -89,6 +89,7 @@ class Listener(web.Server):
         )
         self._limits, self._lane = limits, lane
         self._open = 0
+        self.on_accept: Callable[[], None] = lambda: None
         self.empty = asyncio.Event()  # no connection is open
         self.empty.set()
 
@@ -99,6 +100,7 @@ class Listener(web.Server):
         super().connection_made(connection, transport)
         self._open += 1
         self.empty.clear()
+        self.on_accept()
 
     def connection_lost(self, connection: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(connection, exc)

@@ -32,7 +32,7 @@ from fastroute.transport.tls import ResumingContext
 LOOK_AFTER_S = 1.0
 MAX_IDLE_S = 50.0  # providers and their load balancers keep connections for 60 s and more
 MAX_AGE_S = 600.0  # so that a changed DNS answer is noticed
-MAX_IDLE_PER_ORIGIN = 256
+MAX_IDLE_PER_ORIGIN = 2048  # as many as were in use at once, if there were fewer; they age out
 MAX_KEPT_HEADS = 4096
 
 
