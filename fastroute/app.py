@@ -240,6 +240,7 @@ class App:
         for keeper in self.admission.keepers():
             if keeper.endpoint.name == name:
                 keeper.enabled = enabled
+                self.admission.epoch += 1
                 if self._sharing:
                     self._sharing.switched(self.clock.now_s())
                 return True

@@ -399,3 +399,35 @@ async def test_in_flight_counts_never_drift_under_random_ends():
     assert {t.request.id for t in world.trails} >= {f"r{i}" for i in range(1, world.count + 1)}
     assert len(world.trails) == world.count
     assert len(asyncio.all_tasks()) == 1
+
+
+@play
+async def test_requests_of_one_class_are_decided_once_until_something_happens():
+    """A plan is taken over while all is calm; a failure anywhere ends it at once."""
+    world = World({"a": GOOD, "b": GOOD}, route((A, B)))
+    for _ in range(80):
+        await world.ask()
+    world.admission.tick(world.clock.now_s())
+    await world.ask()
+    await world.ask()
+    first, second = world.trails[-2:]
+    assert first.decisions[0].lasts
+    assert second.decisions[0] is first.decisions[0]
+    world.transport.scripts["a"] = Script(status=500)
+    client = await world.ask()
+    assert (client.status, [a.endpoint for a in world.trails[-1].attempts]) == (200, ["a", "b"])
+    await world.ask()
+    assert world.trails[-1].decisions[0] is not first.decisions[0]
+
+
+@play
+async def test_a_size_of_its_own_is_a_class_of_its_own():
+    world = World({"a": GOOD, "b": GOOD}, route((A, B)))
+    for _ in range(80):
+        await world.ask()
+    world.admission.tick(world.clock.now_s())
+    for size in (4000, 4010, 8000):
+        await world.ask(input_bytes=size)
+    near, same, far = (t.decisions[0] for t in world.trails[-3:])
+    assert near is same
+    assert far is not near
