@@ -11,7 +11,6 @@ from fastroute.core.types import Decision, Situation
 from fastroute.policy import eligible
 from fastroute.policy.picking import appraise, by_score, exclusions_say, with_score
 
-
 LAST_DRAWN, NEVER_DRAWN = -1e300, -1e301  # finite: scores are numbers
 
 
