@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q
 
-.PHONY: help setup setup-dev run demo check format test soak bench bench-peers docs schema prices lock clean
+.PHONY: help setup setup-dev run demo check format test soak bench bench-peers simulate docs schema prices lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -62,6 +62,11 @@ bench: setup ## What the router adds: latency and CPU beside a direct call, ngin
 
 bench-peers: setup ## One scenario against nginx, the aiohttp proxy, and Envoy, LiteLLM, sglang-router, Portkey where installed
 	@$(BIN)/python -m bench --peers $(SCENARIO)
+
+simulate: setup ## The real router on virtual time, with faults (TRACE=poisson RATE=2 WORLD=six-phases CONFIG=...); build/simulation.html
+	@mkdir -p build
+	$(BIN)/fastroute simulate --trace $(or $(TRACE),poisson) --rate $(or $(RATE),2) --world $(or $(WORLD),six-phases) \
+	  --config $(or $(CONFIG),fastroute/sim/worlds/five-endpoints.yaml) --html build/simulation.html
 
 schema: setup ## Regenerate the JSON Schema of the configuration and its reference page
 	@$(BIN)/fastroute schema > fastroute/config/fastroute.schema.json

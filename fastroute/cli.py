@@ -166,6 +166,46 @@ def demo(seconds: float, rate: float, ledger: Path) -> None:
 
 
 @main.command()
+@click.option("--trace", required=True, help="CSV (TIMESTAMP, ContextTokens, GeneratedTokens), JSONL, or the model `poisson`.")
+@click.option("--config", "-c", "configs", type=FILE, required=True, multiple=True, help="A configuration; repeat to compare.")
+@click.option("--route", help="Route to simulate (each configuration's first).")
+@click.option("--world", help="How the endpoints behave and what goes wrong: a file, or a shipped one such as six-phases.")
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 10_000_000),
+    default=10_000,
+    show_default=True,
+    help="For each configuration, over all seeds.",
+)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Mean requests a second (the trace's own).")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Runs of each configuration.")
+@click.option("--stream/--whole", default=True, show_default=True, help="How replies come.")
+@click.option("--oracle/--no-oracle", default=True, show_default=True, help="Play the all-knowing router too, to compare costs.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--html", "page", type=FILE, help="Write a page with charts.")
+def simulate(trace: str, configs: tuple[Path, ...], as_json: bool, page: Path | None, **asked: Any) -> None:
+    """Play requests through the real router on virtual time: attainment, cost, reactions to faults, per configuration."""
+    from fastroute.sim import command
+
+    try:
+        found = command.simulate(command.Asked(trace, configs, rate_per_s=asked.pop("rate"), **asked))
+    except command.Wrong as error:
+        _fail(str(error))
+    if page is not None:
+        from fastroute.sim.page import html
+
+        page.write_text(html(found), encoding="utf-8")
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps(found.to_dict(), option=orjson.OPT_INDENT_2))
+    else:
+        from fastroute.sim.table import text
+
+        click.echo(text(found))
+
+
+@main.command()
 @click.option("--markdown", is_flag=True, help="The reference page instead.")
 def schema(markdown: bool) -> None:
     """Print the JSON Schema of the configuration."""
