@@ -7,7 +7,7 @@ for granted and stays silent where `check.py` has already spoken.
 import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastroute.config.nodes import Node
 from fastroute.config.presets import Preset, presets
@@ -151,6 +151,14 @@ def _check_way(name: str, provider: Node, problems: Problems) -> None:
 
 def proxy_complaint(url: str) -> str | None:
     """Why `url` is no proxy; None where it is one. Never repeats the URL: it may hold a password."""
+    parts = _server_of(url)
+    if isinstance(parts, str):
+        return parts
+    return None if parts.path in ("", "/") and not parts.query and not parts.fragment else "must end with the host or its port"
+
+
+def _server_of(url: str) -> SplitResult | str:
+    """The parts of an HTTP(S) URL with a host; or why it is none."""
     try:
         parts = urlsplit(url)
         port_ok = parts.port is None or 0 < parts.port <= 65_535
@@ -158,9 +166,7 @@ def proxy_complaint(url: str) -> str | None:
         return "not a URL"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "must begin with http:// or https:// and a host"
-    if not port_ok:
-        return "not a port"
-    return None if parts.path in ("", "/") and not parts.query and not parts.fragment else "must end with the host or its port"
+    return parts if port_ok else "not a port"
 
 
 def _place_of(section: Node, key: str) -> Spot:
@@ -170,15 +176,9 @@ def _place_of(section: Node, key: str) -> Spot:
 
 def url_complaint(url: str) -> str | None:
     """Why a provider cannot be reached at `url`; None where it is fine. Never repeats the URL: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        port_ok = parts.port is None or 0 < parts.port <= 65_535
-    except ValueError:
-        return "not a URL"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "must begin with http:// or https:// and a host"
-    if not port_ok:
-        return "not a port"
+    parts = _server_of(url)
+    if isinstance(parts, str):
+        return parts
     if parts.username is not None or parts.password is not None:
         return "must not hold a user name or password; use 'api_key' or 'headers'"
     if parts.query or parts.fragment:

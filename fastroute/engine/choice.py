@@ -202,11 +202,9 @@ def _rounded(tokens: int) -> int:
 
 def _class_of(x: Exchange) -> Key:
     """What two requests must have in common to be decided alike."""
-    request = x.request
-    tokens, needs = request.input_bytes >> 2, request.needs
-    shift = max(0, tokens.bit_length() - 5)
+    request, needs = x.request, x.request.needs
     asks_for = (request.max_output_tokens, request.stream, needs.vision, needs.tools, needs.json_schema)
-    key = (x.route.name, shift, tokens >> shift, asks_for)
+    key = (x.route.name, _rounded(request.input_tokens), asks_for)
     asked = request.overrides
     if asked is AS_CONFIGURED:
         return key

@@ -122,10 +122,8 @@ class Router:
 
     def _book(self, x: Exchange, candidate: Candidate, sending: Sending, outcome: Outcome) -> Outcome:
         """Fills in the attempt's usage and cost."""
-        usage = outcome.usage if outcome.fault is None else None
-        if usage is None or usage.input_tokens is None or usage.output_tokens is None:
-            seen = sending.translator.output_tokens_seen if sending.translator else 0
-            usage = billed_usage(x.request, candidate.view, outcome, seen)
+        seen = sending.translator.output_tokens_seen if sending.translator else 0
+        usage = billed_usage(x.request, candidate.view, outcome, seen)
         attempt = x.trail.attempts[-1]
         attempt.cost_pusd, attempt.cost_estimated = attempt_cost(candidate.view.endpoint, usage, self.parts.charge)
         if usage is outcome.usage:

@@ -128,13 +128,14 @@ class Breaker:
             self._trip(now_s, jitter)
 
     def _count(self, blame: Blame, now_s: float, jitter: float) -> None:
+        if blame is Blame.NONE:
+            self.went_well(now_s)
+            return
         self._healthy_since_s = now_s if self._healthy_since_s is None else self._healthy_since_s
         self._counts.add(blame, now_s)
-        if blame is Blame.NONE:
-            self._row = 0
-        elif blame is Blame.ERROR:
+        if blame is Blame.ERROR:
             self._row += 1
-        if self._row >= IN_A_ROW or (blame is not Blame.NONE and self._too_many()):
+        if self._row >= IN_A_ROW or self._too_many():
             self._trip(now_s, jitter)
 
     def _too_many(self) -> bool:

@@ -17,9 +17,6 @@ def charge(price: Price | None, usage: Usage | None) -> Pusd | None:
     """The exact cost of `usage` at `price`; None where either is not known."""
     if price is None or usage is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
-    if not usage.cached_input_tokens and not usage.cache_write_tokens and usage.input_tokens >= 0 <= usage.output_tokens:
-        plain = usage.input_tokens * price.input_pusd + usage.output_tokens * price.output_pusd
-        return Pusd(price.request_pusd + plain)
     input_tokens = max(0, usage.input_tokens)
     cached = min(max(0, usage.cached_input_tokens or 0), input_tokens)
     written = min(max(0, usage.cache_write_tokens or 0), input_tokens - cached)

@@ -45,14 +45,14 @@ class BodyReader:
         except ConnectionError:
             raise ClientGone from None
 
-    def fits(self, size_bytes: int) -> bool:
-        """Whether a body of this size would be taken now."""
-        return size_bytes <= self._limits.max_bytes and self.held_bytes + size_bytes <= self._limits.max_held_bytes
-
-    def take(self, content: StreamReader) -> bytes:
-        """A body that has come whole, of which nothing was read. Raises `Refused` (413, 503)."""
+    def take(self, content: StreamReader) -> bytes | None:
+        """A body that has come whole, of which nothing was read; None, untouched, where it is over a limit."""
+        size_bytes = content.total_bytes
+        if size_bytes > self._limits.max_bytes or self.held_bytes + size_bytes > self._limits.max_held_bytes:
+            return None
+        self.held_bytes += size_bytes
         pieces = content._buffer  # reading it would have aiohttp look for more bytes, at the cost of a parser's call
-        return self._hold(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def release(self, size_bytes: int) -> None:
         self.held_bytes -= size_bytes

@@ -216,9 +216,9 @@ class DataPort:
         api = self._apis.get(message.path)
         if api is None or message.version != HttpVersion11 or message.upgrade or type(content) is not StreamReader:
             return None
-        if not content.is_eof() or not self._bodies.fits(content.total_bytes):
+        body = self._bodies.take(content) if content.is_eof() else None
+        if body is None:
             return None
-        body = self._bodies.take(content)
         self._enter()
         rid = request_id(message.headers.get(ID_HEADER))
         return self._answer(api, message.headers, body, Reply(connection, self._clock, self._is_draining), rid), len(body)

@@ -46,7 +46,7 @@ class Reply:
     async def whole(self, trail: Trail, status: int, body: bytes) -> None:
         lines = reply_lines(trail, self._clock.now_s(), True)
         if status >= 400:
-            lines += "".join(f"{name}: {value}\r\n" for name, value in failure_headers(status, trail.fault).items())
+            lines += _lines(failure_headers(status, trail.fault))
         self._begin(status, f"{lines}content-type: application/json\r\ncontent-length: {len(body)}\r\n")
         transport = self._transport()
         if len(body) <= COPY_BYTES:
@@ -59,8 +59,8 @@ class Reply:
 
     def refuse(self, status: int, rid: str, body: bytes, headers: Mapping[str, str]) -> None:
         """An error that no Trail knows of."""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self._begin(status, f"x-request-id: {rid}\r\n{lines}content-type: application/json\r\ncontent-length: {len(body)}\r\n")
+        own = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self._begin(status, f"x-request-id: {rid}\r\n{_lines(headers)}{own}")
         if (transport := self._connection.transport) is not None:
             transport.write(self._head + body)
         self._head = b""
@@ -130,3 +130,7 @@ class Reply:
         if transport is None or transport.is_closing():
             raise ClientGone
         return transport
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())

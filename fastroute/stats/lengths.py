@@ -32,10 +32,7 @@ class Lengths:
         self._weight = self._log = self._log2 = 0.0
 
     def observe(self, output_tokens: int) -> None:
-        self.observe_log(math.log(output_tokens) if output_tokens > 1 else 0.0)
-
-    def observe_log(self, log: float) -> None:
-        """The natural logarithm of an answer's length, 0.0 at least."""
+        log = math.log(max(1, output_tokens))
         self._weight = self._weight * MEMORY + 1.0
         self._log, self._log2 = self._log * MEMORY + log, self._log2 * MEMORY + log * log
 

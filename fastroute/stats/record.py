@@ -6,8 +6,6 @@ all; and a percentile of some 5,000 samples (128 a second, remembered for half a
 waits past the objective and counts are never thinned.
 """
 
-import math
-
 import msgspec
 
 from fastroute.core.types import Endpoint, TailTable
@@ -171,9 +169,8 @@ class EndpointRecord:
 
     def _saw_length(self, output_tokens: int) -> None:
         """An answer's length: the endpoint's own, and one more of all endpoints'."""
-        log = math.log(output_tokens) if output_tokens > 1 else 0.0
-        self.lengths.observe_log(log)
-        self._pool.observe_log(log)
+        self.lengths.observe(output_tokens)
+        self._pool.observe(output_tokens)
 
     def saw_waiting(self, flight: Flight, now_s: float) -> None:
         """No first content so far: a censored sample, in place of the one before."""

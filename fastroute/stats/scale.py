@@ -50,12 +50,8 @@ class Scale:
         self.n = n = self.n + 1
         seen = math.log(value)
         clip = CLIP if n > UNCLIPPED else math.inf
-        share, off = 1.0 / n, seen - short
-        self._short = short + (share if share > GAIN else GAIN) * (off if -clip < off < clip else math.copysign(clip, off))
-        off = seen - long
-        self._long = long + (share if share > LONG_GAIN else LONG_GAIN) * (
-            off if -clip < off < clip else math.copysign(clip, off)
-        )
+        self._short = short + max(GAIN, 1.0 / n) * min(max(seen - short, -clip), clip)
+        self._long = long + max(LONG_GAIN, 1.0 / n) * min(max(seen - long, -clip), clip)
 
     def stretch(self, factor: float) -> None:
         """Changes the unit of measurement."""

@@ -180,16 +180,11 @@ class Window:
 
     def record(self, ratio: float, now_s: float) -> None:
         """A complete sample."""
-        if ratio != ratio:  # noqa: PLR0124 # NaN, without a call
+        if math.isnan(ratio):
             return
-        i = min(bisect_left(BOUNDS, ratio), LAST) if ratio > 0.0 else 0
-        short, long = self.short, self.long
-        weight = short.weight(now_s)
-        short.events[i] += weight
-        short.total += weight
-        weight = long.weight(now_s)
-        long.events[i] += weight
-        long.total += weight
+        i = bucket(ratio)
+        for horizon in (self.short, self.long):
+            horizon.add(i, horizon.weight(now_s))
         self.rate.record(now_s)
         self.samples += 1
         self._made_s = None
