@@ -7,10 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q
 
-.PHONY: help setup setup-dev run demo check format test soak bench bench-peers simulate docs schema prices lock clean
+.PHONY: help setup setup-dev run demo check format test soak bench bench-peers bench-live bench-micro bench-litellm simulate docs schema prices providers lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -63,6 +63,22 @@ bench: setup ## What the router adds: latency and CPU beside a direct call, ngin
 bench-peers: setup ## One scenario against nginx, the aiohttp proxy, and Envoy, LiteLLM, sglang-router, Portkey where installed
 	@$(BIN)/python -m bench --peers $(SCENARIO)
 
+bench-live: setup ## The same faults over real sockets and in the simulator: do they agree? Five minutes (TRACE=... RATE=5 LIVE_S=300)
+	@$(BIN)/python -m bench.live --trace $(or $(TRACE),poisson) --rate $(or $(RATE),5) --seconds $(or $(LIVE_S),300)
+
+bench-micro: setup ## What choosing, ticking, recording and merging cost, as ratios of one bisect; with limits and verdicts
+	@$(BIN)/python -m bench.micro
+
+.venv-litellm/.ready: pyproject.toml
+	@test -x .venv-litellm/bin/python || $(PYTHON) -m venv .venv-litellm
+	echo "Installing LiteLLM into .venv-litellm ..."
+	wanted=$$($(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['litellm'], sep='\n')")
+	.venv-litellm/bin/pip --disable-pip-version-check -q install -e . $$wanted
+	touch $@
+
+bench-litellm: .venv-litellm/.ready ## LiteLLM's own Router in the simulated world, beside fastroute (TRACE=poisson RATE=0.3 WORLD=six-phases)
+	@.venv-litellm/bin/python -m bench.baselines.litellm_run --trace $(or $(TRACE),poisson) --rate $(or $(RATE),0.3) --world $(or $(WORLD),six-phases)
+
 simulate: setup ## The real router on virtual time, with faults (TRACE=poisson RATE=2 WORLD=six-phases CONFIG=...); build/simulation.html
 	@mkdir -p build
 	$(BIN)/fastroute simulate --trace $(or $(TRACE),poisson) --rate $(or $(RATE),2) --world $(or $(WORLD),six-phases) \
@@ -72,13 +88,18 @@ schema: setup ## Regenerate the JSON Schema of the configuration and its referen
 	@$(BIN)/fastroute schema > fastroute/config/fastroute.schema.json
 	$(BIN)/fastroute schema --markdown > docs/config-reference.md
 
-prices: setup-dev ## Rebuild fastroute/prices/snapshot.json from the pinned data package
+prices: setup-dev ## Rebuild fastroute/prices/snapshot.json from the pinned data packages
 	@$(PIP) install genai-prices==0.2.3
-	$(BIN)/python -m fastroute.prices.build
+	rm -rf build/prices
+	$(PIP) download --no-deps --dest build/prices litellm==1.106.0
+	$(BIN)/python -m fastroute.prices.build --models build/prices/litellm-1.106.0-*.whl
+
+providers: setup-dev ## Rewrite docs/providers.md from the presets, the price snapshot and the recorded traffic
+	@PYTHONPATH=tests/contract $(BIN)/python tests/contract/providers_page.py
 
 lock: ## Recompile the hash-locked requirements (needs uv)
 	uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 -o requirements.lock -q --custom-compile-command "make lock"
 	uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 -o requirements-dev.lock -q --custom-compile-command "make lock"
 
 clean: ## Remove caches and the virtual environment
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .venv-litellm .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -6,6 +6,7 @@ Rules. One token is one thing to emit and one token of usage: a word, the start 
 
 import hashlib
 import math
+import re
 from random import Random
 from typing import Any
 
@@ -18,6 +19,7 @@ from fastroute.mock.words import prose
 
 _PIECE_CHARS = 9  # of JSON, in one token
 _RESULT_CHARS = 200  # of each tool result, in the final text
+_ASKED = re.compile(r"#reply=(\d{1,6})#")
 _ID_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 
 
@@ -101,13 +103,19 @@ def _say(ask: Ask, output: OutputSpec, rng: Random, id_rng: Random) -> Said:
 def _words(ask: Ask, output: OutputSpec, rng: Random) -> list[Token]:
     if ask.schema is not None:
         return [Word(p) for p in _pieces(_json(instance(ask.schema, rng)))]
-    length = max(1, round(output.mean * math.exp(output.sigma * rng.gauss(0.0, 1.0))))
+    length = max(1, _asked(ask, output) or round(output.mean * math.exp(output.sigma * rng.gauss(0.0, 1.0))))
     if not ask.tool_results:
         return [Word(w) for w in prose(length, rng)]
     found = "; ".join(r[:_RESULT_CHARS] for r in ask.tool_results)
     reported = f"The tools returned: {found}.".split(" ")
     start: list[Token] = [Word(w if i == 0 else f" {w}") for i, w in enumerate(reported)]
     return start + [Word(w if i else f" {w}") for i, w in enumerate(prose(length, rng))]
+
+
+def _asked(ask: Ask, output: OutputSpec) -> int | None:
+    """The length that the prompt itself asks for; None: it does not, or is not heard."""
+    found = _ASKED.search(ask.transcript) if output.as_asked else None
+    return None if found is None else int(found[1])
 
 
 def _calls(tools: tuple[Tool, ...], rng: Random, id_rng: Random) -> list[Token]:

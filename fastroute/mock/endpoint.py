@@ -18,7 +18,7 @@ from fastroute.mock.gate import Gate
 from fastroute.mock.http1 import Request, head
 from fastroute.mock.ledger import Ledger, Record
 from fastroute.mock.listener import Listener
-from fastroute.mock.mischief import instead, modified, retry_headers, spoiled
+from fastroute.mock.mischief import instead, modified, rate_left, retry_headers, spoiled
 from fastroute.mock.model import Model
 from fastroute.mock.playback import Playback
 from fastroute.mock.schema import EndpointSpec, MockConfig
@@ -35,6 +35,7 @@ class MockEndpoint:
         self._gate = Gate(spec.limits)
         self._playing: set[Playback] = set()
         self._turns: list[asyncio.TimerHandle] = []
+        self._cuts: list[tuple[FaultKind, asyncio.TimerHandle]] = []
         self._canned = Canned(self._model) if spec.canned else None
         self._listener = Listener(self, config.host, spec.port)
 
@@ -50,11 +51,12 @@ class MockEndpoint:
         """Listens (or, where a `refuse` is in force, does not). Raises `OSError` where the port is taken."""
         now_s = time.monotonic()
         for spec in self.spec.faults:
-            self._faults.add(spec, now_s)
+            self._add(spec, now_s)
         self._apply_connection_faults()
 
     async def aclose(self) -> None:
         """Stops everything at once."""
+        self._lift_cuts(None)
         for timer in self._turns:
             timer.cancel()
         for playback in list(self._playing):
@@ -65,14 +67,30 @@ class MockEndpoint:
 
     def set_fault(self, spec: FaultSpec) -> None:
         """Puts a fault in force; its `at_s` counts from now."""
-        self._faults.add(spec, time.monotonic())
+        self._add(spec, time.monotonic())
         self._apply_connection_faults()
 
     def clear_faults(self, kind: FaultKind | None = None) -> int:
         """Lifts the faults of one kind, or all; gives how many. Responses under way keep theirs."""
         cleared = self._faults.clear(kind)
+        self._lift_cuts(kind)
         self._apply_connection_faults()
         return cleared
+
+    def _add(self, spec: FaultSpec, now_s: float) -> None:
+        self._faults.add(spec, now_s)
+        if spec.cuts:
+            self._cuts.append((spec.fault, asyncio.get_running_loop().call_later(spec.at_s, self._cut)))
+
+    def _lift_cuts(self, kind: FaultKind | None) -> None:
+        """Those that are still to come."""
+        for timer in (timer for of, timer in self._cuts if kind in (None, of)):
+            timer.cancel()
+        self._cuts = [cut for cut in self._cuts if kind not in (None, cut[0])]
+
+    def _cut(self) -> None:
+        for playback in list(self._playing):
+            playback.break_off()
 
     def faults(self) -> list[dict[str, Any]]:
         return self._faults.listing(time.monotonic())
@@ -140,7 +158,7 @@ class MockEndpoint:
             if (script := instead(spec, dialect, time.time())) is not None:
                 return script
         dialect.authorise(request.headers, self.spec.api_key)
-        self._limit(record.arrived_s)
+        self._limit(record.arrived_s, rate_left(faults))
         ask = dialect.read(request.headers, request.body, self.spec.strict)
         record.model, record.stream = ask.model, ask.stream
         if not self._model.serves(ask.model):
@@ -151,8 +169,8 @@ class MockEndpoint:
         broken = next((s for s in faults if s.fault not in MODIFIERS), None)
         return healthy(draft) if broken is None else spoiled(broken, draft)
 
-    def _limit(self, now_s: float) -> None:
-        wait_s = self._gate.refuse_for_s(now_s, self.in_flight)
+    def _limit(self, now_s: float, left_ratio: float) -> None:
+        wait_s = self._gate.refuse_for_s(now_s, self.in_flight, left_ratio)
         if wait_s is not None:
             rejected = self._model.dialect.refusal(429)
             rejected.retry_after_s = wait_s

@@ -6,7 +6,7 @@ endpoint and says, for each request or connection, which of them strike. It neve
 
 import enum
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -26,6 +26,9 @@ class FaultKind(enum.StrEnum):
     COMMENTS_ONLY = "comments_only"  # 200, then a comment every `interval_ms`, never content
     STALL_MID_STREAM = "stall_mid_stream"  # k chunks, then nothing
     SLOW_DRIP = "slow_drip"  # time per token times `factor`; or `interval_ms` per token
+    LATE_START = "late_start"  # time to the first token times `factor`
+    TAIL_SHAPE = "tail_shape"  # sigma times `factor`, `straggler_ratio` of answers straggle; the median stays
+    RATE_CUT = "rate_cut"  # the rate limit times `factor`
     HALF_SSE_LINE = "half_sse_line"  # k chunks, half an event, then the connection closes
     CLEAN_CUT = "clean_cut"  # k chunks, then a well-formed end of the HTTP body: no finish, no [DONE]
     ERROR_IN_STREAM = "error_in_stream"  # k chunks, then an error event inside the 200
@@ -47,6 +50,9 @@ MODIFIERS = frozenset(
     {
         FaultKind.BROWNOUT,
         FaultKind.SLOW_DRIP,
+        FaultKind.LATE_START,
+        FaultKind.TAIL_SHAPE,
+        FaultKind.RATE_CUT,
         FaultKind.HUGE_HEADER,
         FaultKind.GZIP,
         FaultKind.EARLY_HINTS,
@@ -85,7 +91,10 @@ class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     html: bool | None = None  # None: only for a 502
     delay_ms: _NonNegative = 0.0  # before an answer that is an error, HTML or empty
     after_chunks: _Count | None = None  # None: 3; for bad_json 0; for reset before the headers
+    at_ratio: _Ratio | Literal["any"] | None = None  # of `reset`: so far through the answer's time; any: drawn each time
     factor: _NonNegative = 4.0
+    straggler_ratio: _Ratio | None = None  # None: as configured
+    cuts: bool = False  # when it begins, every response under way at the endpoint is reset
     interval_ms: _NonNegative | None = None  # None: 1000 for comments
     resume_after_ms: _NonNegative | None = None  # hang, silence and stall end after this; None: never
     size_bytes: _Count | None = None  # None: 1 MiB for a header, 64 KiB a piece for an endless body
@@ -137,7 +146,7 @@ class FaultBoard:
 
     def drawn(self, now_s: float) -> tuple[FaultSpec, ...]:
         """The faults that strike a request arriving now: modifiers, and at most one that replaces the answer."""
-        hits = [p.spec for p in self._posted if self._may_strike_request(p, now_s) and self._hit(p.spec)]
+        hits = [self._placed(p.spec) for p in self._posted if self._may_strike_request(p, now_s) and self._hit(p.spec)]
         replacing = [s for s in hits if s.fault not in MODIFIERS][:1]
         return (*(s for s in hits if s.fault in MODIFIERS), *replacing)
 
@@ -162,6 +171,9 @@ class FaultBoard:
     @staticmethod
     def _may_strike_request(posted: _Posted, now_s: float) -> bool:
         return posted.spec.fault not in CONNECTION_KINDS and posted.active(now_s)
+
+    def _placed(self, spec: FaultSpec) -> FaultSpec:
+        return msgspec.structs.replace(spec, at_ratio=self._rng.random()) if spec.at_ratio == "any" else spec
 
     def _hit(self, spec: FaultSpec) -> bool:
         return spec.ratio >= 1.0 or self._rng.random() < spec.ratio

@@ -5,6 +5,7 @@ the prompt and every token emitted are charged. Modifiers change the pace before
 """
 
 import itertools
+import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from email.utils import formatdate
@@ -13,7 +14,7 @@ import msgspec
 
 from fastroute.mock.dialect import MockDialect
 from fastroute.mock.faults import FaultKind, FaultSpec, RetryAfterForm
-from fastroute.mock.latency import Pace
+from fastroute.mock.latency import USUAL, Pace, Tail
 from fastroute.mock.script import EVENTS, HTML, JSON, Draft, Ending, Headers, Script, Step, fixed, healthy, paused, torn_steps
 
 _AFTER_CHUNKS = 3
@@ -26,13 +27,26 @@ _EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n
 
 
 def paced(pace: Pace, faults: Iterable[FaultSpec]) -> Pace:
-    """The pace under brownouts and slow drips."""
+    """The pace under brownouts, slow drips and late starts."""
     for spec in faults:
         if spec.fault is FaultKind.BROWNOUT:
             pace = pace.slowed(spec.factor)
         elif spec.fault is FaultKind.SLOW_DRIP:
             pace = pace.dripping(pace.tpot_s * spec.factor if spec.interval_ms is None else spec.interval_ms / 1000)
+        elif spec.fault is FaultKind.LATE_START:
+            pace = pace.starting(spec.factor)
     return pace
+
+
+def tail_of(faults: Iterable[FaultSpec]) -> Tail:
+    """The spread of TTFT that is drawn from."""
+    found = next((s for s in faults if s.fault is FaultKind.TAIL_SHAPE), None)
+    return USUAL if found is None else Tail(found.factor, found.straggler_ratio)
+
+
+def rate_left(faults: Iterable[FaultSpec]) -> float:
+    """What is left of the rate limit, as a ratio."""
+    return math.prod(s.factor for s in faults if s.fault is FaultKind.RATE_CUT)
 
 
 def instead(spec: FaultSpec, dialect: MockDialect, wall_s: float) -> Script | None:
@@ -47,7 +61,7 @@ def instead(spec: FaultSpec, dialect: MockDialect, wall_s: float) -> Script | No
             return fixed(200, HTML, _PAGE % (b"Welcome", b"Welcome"), at_s)
         case FaultKind.EMPTY_200:
             return fixed(200, JSON, b"", at_s)
-        case FaultKind.RESET if spec.after_chunks is None:
+        case FaultKind.RESET if spec.after_chunks is None and spec.at_ratio is None:
             return Script(200, (), (), Ending.RESET, billed=False)
         case FaultKind.HANG_BEFORE_HEADERS if spec.resume_after_ms is None:
             return Script(200, (), (), Ending.SILENCE, billed=False)
@@ -145,6 +159,10 @@ def _comments(spec: FaultSpec, draft: Draft) -> Script:
 
 
 def _reset(spec: FaultSpec, draft: Draft) -> Script:
+    if isinstance(spec.at_ratio, float):
+        cut_s = spec.at_ratio * draft.end_s
+        before = itertools.takewhile(lambda step: step.at_s <= cut_s, torn_steps(draft))
+        return _chunked(draft, itertools.chain(before, (Step(cut_s, b""),)), Ending.RESET)
     kept, broken = _cut(spec, draft)
     return _chunked(draft, [*kept, Step(broken.at_s, b"")], Ending.RESET)
 

@@ -9,7 +9,7 @@ from fastroute.mock.ask import Ask
 from fastroute.mock.dialect import Bill, MockDialect
 from fastroute.mock.faults import FaultSpec
 from fastroute.mock.latency import PaceSource
-from fastroute.mock.mischief import paced
+from fastroute.mock.mischief import paced, tail_of
 from fastroute.mock.openai_chat import OpenAIChat
 from fastroute.mock.schema import EndpointSpec
 from fastroute.mock.script import Draft
@@ -37,7 +37,7 @@ class Model:
     def draft(self, ask: Ask, in_flight: int, faults: Iterable[FaultSpec] = ()) -> Draft:
         """The answer, not yet laid out in time. `in_flight` others are before it."""
         answer = compose(ask, self._salt, self._spec.output_tokens, self._ids)
-        pace = paced(self._paces.draw(ask.input_tokens, in_flight), faults)
+        pace = paced(self._paces.draw(ask.input_tokens, in_flight, tail_of(faults)), faults)
         bill = self.bill(ask, answer.output_tokens)
         error = self.dialect.error(self.dialect.refusal(500))
         if ask.stream:

@@ -49,6 +49,11 @@ class Playback:
         self._connection.on_lost = self._connection.on_resumed = None
         self._on_end()
 
+    def break_off(self) -> None:
+        """The endpoint dies: ends at once, with a TCP reset."""
+        self.stop()
+        self._connection.reset()
+
     # --- time ---
 
     def _play(self) -> None:

@@ -27,12 +27,17 @@ class MockConfigError(ValueError):
 
 
 class LatencySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How fast an endpoint is. TTFT = ttft_ms * e^(sigma * N(0,1)) + per_input_token_ms * input tokens, then times the load."""
+    """How fast an endpoint is. TTFT = ttft_ms * e^(sigma * N(0,1)) + per_input_token_ms * input tokens, then times the load.
+
+    With `scatter_all` the sum is scattered (and straggles), not `ttft_ms` alone.
+    """
 
     ttft_ms: _NonNegative = 300.0
     sigma: _NonNegative = 0.25
     per_input_token_ms: _NonNegative = 0.0
+    scatter_all: bool = False
     tpot_ms: _NonNegative = 15.0  # time per output token after the first; 0: the rest comes at once
+    tpot_sigma: _NonNegative = 0.0  # of that time, from answer to answer; log-normal too
     headers_ms: _NonNegative | None = None  # status line and role chunk of a stream; None: with the first token
     straggler_ratio: _Ratio = 0.0
     straggler_factor: _AtLeastOne = 10.0
@@ -45,6 +50,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     mean: _Positive = 60
     sigma: _NonNegative = 0.0
+    as_asked: bool = False  # a prompt with `#reply=N#` in it gets N tokens: for replays of recorded sizes
 
 
 class PriceSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,6 +78,7 @@ class LimitsSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     max_in_flight: _Positive | None = None
     requests_per_minute: _Positive | None = None  # a sliding window, with Retry-After
+    burst_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # a bucket of so many seconds' worth, in place of the window
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
