@@ -6,7 +6,7 @@ URL, and the number that are kept is bounded.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from fastroute.core.types import Endpoint, Objective, Route
@@ -22,6 +22,8 @@ _MODEL = re.compile(r"[\x21-\x7e]{1,200}")
 
 MakeEndpoint = Callable[[str, str], Endpoint | None]
 """(provider name, model) -> an endpoint; None where there is no such provider."""
+Offered = Callable[[], Iterable[tuple[str, str]]]
+"""(provider name, model) of everything else that `provider/model` leads to, as far as it is known."""
 
 
 class Catalog:
@@ -31,12 +33,17 @@ class Catalog:
     """
 
     def __init__(
-        self, endpoints: dict[str, Endpoint], routes: dict[str, Route], warnings: tuple[str, ...], make: MakeEndpoint
+        self,
+        endpoints: dict[str, Endpoint],
+        routes: dict[str, Route],
+        warnings: tuple[str, ...],
+        make: MakeEndpoint,
+        offered: Offered = tuple,
     ) -> None:
         self.endpoints = endpoints
         self.routes = routes
         self.warnings = warnings
-        self._make = make
+        self._make, self._offered = make, offered
         self._by_name = _implicit_routes(endpoints) | routes
         self._on_demand: dict[str, Route] = {}
 
@@ -50,9 +57,11 @@ class Catalog:
         return self._by_name.get(model) or self._route_on_demand(model)
 
     def model_ids(self) -> list[tuple[str, str]]:
-        """(id, owner) for `/v1/models`: routes first, then the endpoints that no route hides."""
-        endpoints = [(name, endpoint.provider) for name, endpoint in self.endpoints.items() if name not in self.routes]
-        return [*((name, "fastroute") for name in self.routes), *endpoints]
+        """(id, owner) for `/v1/models`: routes first, then the endpoints that no route hides, then what else providers offer."""
+        owners = dict.fromkeys(self.routes, "fastroute")
+        owners |= {name: endpoint.provider for name, endpoint in self.endpoints.items() if name not in owners}
+        offered = {f"{provider}/{model}": provider for provider, model in self._offered()}
+        return list((owners | {name: owner for name, owner in offered.items() if name not in owners}).items())
 
     def _route_on_demand(self, model: str) -> Route | None:
         route = self._on_demand.pop(model, None) or self._make_route(model)

@@ -13,8 +13,17 @@ import msgspec
 
 from fastroute.core.types import Profile
 
-GENERIC = {"openai_chat": "openai-compatible", "anthropic_messages": "anthropic-compatible"}
+GENERIC = {
+    "openai_chat": "openai-compatible",
+    "anthropic_messages": "anthropic-compatible",
+    "gemini": "gemini-compatible",
+    "anthropic_vertex": "vertex-claude",
+}
 """The preset that stands for a dialect without any provider's departures from it."""
+
+
+MAX_COMPLETION_TOKENS_SINCE = "2024-09"
+"""Azure's `api-version` from which `max_completion_tokens` is known."""
 
 
 class KnownModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +47,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redundant_suffixes: tuple[str, ...] = ()  # of a base URL: part of chat_path already, though often written
     versioned_chat_path: str | None = None  # used where an api_version is given; `{model}` is the deployment
     local: bool = False
+    general_key: bool = False  # the key opens more than models, so it is not taken from the environment unasked
     models: tuple[KnownModel, ...] = ()
 
 
@@ -58,6 +68,12 @@ def chat_path(preset: Preset, model: str, api_version: str | None) -> str:
     if api_version is None or preset.versioned_chat_path is None:
         return preset.profile.chat_path
     return preset.versioned_chat_path.format(model=quote(model, safe=""))
+
+
+def output_limit_field(preset: Preset, api_version: str | None) -> str:
+    """The spelling of the output limit. Azure's older versions know `max_tokens` only, or do not know what newer models want."""
+    old = api_version is not None and preset.versioned_chat_path is not None and api_version < MAX_COMPLETION_TOKENS_SINCE
+    return "either" if old else preset.profile.max_tokens_field
 
 
 def tidy_base_url(preset: Preset, url: str) -> str:

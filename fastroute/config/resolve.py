@@ -3,30 +3,49 @@
 Prices and capabilities come in as functions: the catalogs that hold them are packages above this one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from fastroute.config.advice import warnings_of
 from fastroute.config.catalog import Catalog
-from fastroute.config.presets import GENERIC, Preset, chat_path, presets, tidy_base_url
+from fastroute.config.presets import GENERIC, Preset, chat_path, output_limit_field, presets, tidy_base_url
 from fastroute.config.schema import CapabilitiesOverride, Config, EndpointConfig, PriceOverride, Provider, RouteConfig, preset_of
 from fastroute.config.section import Objective as ObjectiveConfig
 from fastroute.core.money import from_usd, per_token
-from fastroute.core.types import Capabilities, Endpoint, Objective, Price, Profile, Route
+from fastroute.core.types import Capabilities, Endpoint, HedgeRule, Objective, Price, Profile, Route
 
 PriceOf = Callable[[str, str], Price | None]
 """(preset, model) -> its price; None: not known."""
 CapabilitiesOf = Callable[[str, str], Capabilities | None]
 """(preset, model) -> what it can do; None: not known."""
+ModelsOf = Callable[[str], tuple[str, ...]]
+"""preset -> the chat models that are known there."""
 
 
-def resolve(config: Config, price_of: PriceOf, capabilities_of: CapabilitiesOf | None = None) -> Catalog:
+def resolve(
+    config: Config, price_of: PriceOf, capabilities_of: CapabilitiesOf | None = None, models_of: ModelsOf | None = None
+) -> Catalog:
     """Builds every endpoint and route. A price or capability in the configuration wins over the catalogs'."""
     maker = _Maker(config, price_of, capabilities_of or (lambda preset, model: None))
     endpoints = {name: maker.endpoint(name, entry) for name, entry in config.endpoints.items()}
     routes = {name: _route(name, entry, endpoints) for name, entry in config.routes.items()}
-    return Catalog(endpoints, routes, warnings_of(config, endpoints), maker.on_demand)
+    return Catalog(
+        endpoints,
+        routes,
+        warnings_of(config, endpoints),
+        maker.on_demand,
+        lambda: _offered(config, models_of) if models_of else (),
+    )
+
+
+def _offered(config: Config, models_of: ModelsOf) -> Iterator[tuple[str, str]]:
+    """What can be asked for as `provider/model`, of providers that are to be listed whole; see docs/decisions/0014."""
+    used = {endpoint.provider for endpoint in config.endpoints.values()}
+    for name, provider in config.providers.items():
+        if name not in used if provider.list_models is None else provider.list_models:
+            for model in models_of(preset_of(name, provider).name):
+                yield name, model
 
 
 class _Maker:
@@ -61,6 +80,8 @@ class _Maker:
             skills=dict(entry.skills),
             weight=entry.weight,
             max_in_flight=limits.max_in_flight if limits else None,
+            requests_per_minute=limits.rpm if limits else None,
+            tokens_per_minute=limits.tpm if limits else None,
             capabilities=_capabilities(entry.capabilities, self._capabilities_of(preset.name, entry.model)),
             prior_ttft_s=_seconds(expected.ttft_ms) if expected else None,
             prior_tpot_s=_seconds(expected.tpot_ms) if expected else None,
@@ -81,6 +102,7 @@ def _profile(preset: Preset, provider: Provider, entry: EndpointConfig) -> Profi
     billing = entry.cancel_stops_billing
     changes = {
         "name": preset.name,
+        "max_tokens_field": output_limit_field(speaking, provider.api_version),
         "chat_path": chat_path(speaking, entry.model, provider.api_version),
         "auth": (provider.auth or speaking.profile.auth) if provider.api_key else "none",
         "headers": tuple(h for h in speaking.profile.headers if h[0].lower() not in own_headers),
@@ -88,7 +110,7 @@ def _profile(preset: Preset, provider: Provider, entry: EndpointConfig) -> Profi
     }
     quirks = msgspec.structs.asdict(provider.quirks) if provider.quirks else {}
     said = {name: value for name, value in quirks.items() if value is not None}
-    return msgspec.structs.replace(speaking.profile, **changes, **said)
+    return msgspec.structs.replace(speaking.profile, **(changes | said))
 
 
 def _headers(provider: Provider) -> tuple[tuple[str, str], ...]:
@@ -135,6 +157,7 @@ def _route(name: str, entry: RouteConfig, endpoints: dict[str, Endpoint]) -> Rou
         stall_timeout_s=_seconds(entry.stall_timeout_ms),
         strategy=entry.strategy,
         on_infeasible=entry.on_infeasible,
+        hedge=None if entry.hedge is None else HedgeRule(entry.hedge.max_ratio, entry.hedge.max_spend_ratio),
     )
 
 

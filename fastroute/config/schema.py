@@ -13,7 +13,6 @@ from fastroute.config.presets import Preset, presets
 from fastroute.config.schema_planned import (
     Difficulty,
     EscalateOn,
-    Hedge,
     Keys,
     Ledger,
     Rule,
@@ -121,11 +120,11 @@ class Provider(Section, frozen=True):
         default_factory=dict
     )
     dialect: Annotated[
-        Literal["openai_chat", "anthropic_messages"] | None,
+        Literal["openai_chat", "anthropic_messages", "gemini", "anthropic_vertex"] | None,
         Meta(description="Speaks another dialect than its preset says; needs `base_url`."),
     ] = None
     auth: Annotated[
-        Literal["bearer", "x-api-key", "api-key", "none"] | None,
+        Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"] | None,
         Meta(description="How the key is sent, where the preset's way is not the one: `bearer` for Entra tokens."),
     ] = None
     region: Annotated[Text | None, Meta(description="Region of its endpoints, for display and for telling them apart.")] = None
@@ -135,6 +134,13 @@ class Provider(Section, frozen=True):
         None
     )
     quirks: Annotated[Quirks | None, Meta(description="How this server departs from its dialect.")] = None
+    list_models: Annotated[
+        bool | None,
+        Meta(
+            description="Whether `/v1/models` lists every model known at this provider, as `provider/model`. Left out: only "
+            "where no endpoint uses it. Any model can be asked for all the same."
+        ),
+    ] = None
     proxy: Annotated[
         Text | None,
         Meta(description='Proxy on the way, like `"${HTTPS_PROXY}"` or `http://user:password@host:3128`.', extra=ADDRESS),
@@ -157,10 +163,18 @@ class PriceOverride(Section, frozen=True):
 
 
 class Limits(Section, frozen=True):
-    """What an endpoint can take at once."""
+    """What an endpoint can take: at once, and per minute."""
 
     max_in_flight: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="Most requests in flight. Left out: no limit of ours.")
+    ] = None
+    rpm: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000_000)] | None,
+        Meta(description="Requests in any 60 s; endpoints with the same provider and model share it. Left out: as headers tell."),
+    ] = None
+    tpm: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None,
+        Meta(description="Tokens in any 60 s, prompt and answer; shared likewise. Left out: as headers tell."),
     ] = None
 
 
@@ -199,12 +213,19 @@ class EndpointConfig(Section, frozen=True):
         field(default_factory=dict)
     )
     weight: Annotated[float, Meta(ge=0, le=1_000_000, description="Share of the traffic under the strategy `weighted`.")] = 1.0
-    limits: Annotated[Limits | None, Meta(description="What the endpoint can take at once.")] = None
+    limits: Annotated[Limits | None, Meta(description="What the endpoint can take.")] = None
     capabilities: Annotated[CapabilitiesOverride | None, Meta(description="What the model can do.")] = None
     expected: Annotated[Expected | None, Meta(description="Latency to expect before anything was measured.")] = None
     cancel_stops_billing: Annotated[
         bool | None, Meta(description="Whether closing a stream early stops the bill. Left out: as the preset says.")
     ] = None
+
+
+class Hedge(Section, frozen=True):
+    """Duplicates of requests that wait so long that they are about to miss their objective."""
+
+    max_ratio: Annotated[Share, Meta(description="Most duplicates per request; 0: none.")] = 0.05
+    max_spend_ratio: Annotated[Share, Meta(description="Most spend on duplicates, as a share of what the route spends.")] = 0.05
 
 
 class RouteConfig(Section, frozen=True):
@@ -241,7 +262,13 @@ class RouteConfig(Section, frozen=True):
         Meta(description="When no endpoint is likely to meet the objective: least likely to miss, cheapest, or 503."),
     ] = "mildest"
     difficulty: Annotated[Difficulty | None, Meta(description="Which tier a prompt starts in.")] = None
-    hedge: Annotated[Hedge | None, Meta(description="Duplicates sent while waiting.")] = None
+    hedge: Annotated[
+        Hedge | None,
+        Meta(
+            description="Duplicates of requests that are about to miss their objective. Left out: the defaults, where the "
+            "route has an objective. Without an objective: duplicates of the slowest 5 %, only where this is given."
+        ),
+    ] = None
     escalate_on: Annotated[tuple[EscalateOn, ...] | None, Meta(description="Answers that go to the next tier.")] = None
 
     def tier_names(self) -> tuple[tuple[str, ...], ...]:
@@ -249,6 +276,18 @@ class RouteConfig(Section, frozen=True):
         if self.tiers is None:
             return (self.endpoints or (),)
         return tuple((tier,) if isinstance(tier, str) else tier for tier in self.tiers)
+
+
+class Statistics(Section, frozen=True):
+    """What is learned about endpoints, and where it outlives the process."""
+
+    file: Annotated[
+        Text | None,
+        Meta(
+            description="File that statistics are written to every minute and at the end, and read from at the start at half "
+            "their weight; what is over a day old is discarded. One for each sidecar. Left out: a restart is cold."
+        ),
+    ] = None
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -270,6 +309,7 @@ class Config(Section, frozen=True, kw_only=True):
     ledger: Annotated[Ledger | None, Meta(description="Where charges are recorded.")] = None
     shared_state: Annotated[SharedState | None, Meta(description="What replicas share.")] = None
     telemetry: Annotated[Telemetry, Meta(description="Logs and traces.")] = Telemetry()
+    statistics: Annotated[Statistics, Meta(description="What is learned about endpoints.")] = Statistics()
 
 
 def preset_of(name: str, provider: Provider) -> Preset:

@@ -10,7 +10,7 @@ from msgspec import Meta
 from fastroute.config.section import ADDRESS, Objective, Section, Share, Text
 
 PLANNED_SECTIONS = ("rules", "sensitive", "keys", "ledger", "shared_state")
-PLANNED_ROUTE_KEYS = ("difficulty", "hedge", "escalate_on")
+PLANNED_ROUTE_KEYS = ("difficulty", "escalate_on")
 PLANNED_TELEMETRY_KEYS = ("log_prompts", "otel_endpoint")
 
 EscalateOn = Literal["invalid_json", "schema_mismatch", "refusal", "empty", "truncated", "low_confidence"]
@@ -25,13 +25,6 @@ class Difficulty(Section, frozen=True):
     tier_from: Annotated[
         tuple[Share, ...] | None, Meta(description="For each tier, the difficulty from which prompts start in it.")
     ] = None
-
-
-class Hedge(Section, frozen=True):
-    """Duplicates sent while waiting, and what they may cost."""
-
-    max_ratio: Annotated[Share, Meta(description="Most hedges per request.")] = 0.05
-    max_spend_ratio: Annotated[Share, Meta(description="Most spend on hedges per spend.")] = 0.05
 
 
 class Bounds(Section, frozen=True):

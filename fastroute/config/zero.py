@@ -1,5 +1,7 @@
 """A configuration from the environment alone: whatever providers have a key there, and one route, `auto`.
 
+Every model known at these providers is listed and can be asked for as `provider/model`: nobody chose among them.
+
 What can go wrong. `OPENAI_BASE_URL` is also how a client is pointed at fastroute. Where it names our own data port it is meant
 for clients, and following it would send every request back to us for ever; the provider's own address is used instead.
 """
@@ -32,16 +34,18 @@ def config_from_env(env: Mapping[str, str], port: int = DEFAULT_PORT) -> Config 
     if not found:
         return None
     models = [(preset, model) for preset, _ in found for model in preset.models]
+    routes = {AUTO: _auto([model for _, model in models])} if models else {}
     return Config(
         providers={preset.name: provider for preset, provider in found},
         endpoints={model.name: EndpointConfig(provider=preset.name, model=model.model) for preset, model in models},
-        routes={AUTO: _auto([model for _, model in models])},
+        routes=routes,
     )
 
 
 def _has_key(preset: Preset, env: Mapping[str, str]) -> bool:
-    """Whether there is something to offer: a preset without known models has no place in a route."""
-    return bool(preset.models and preset.key_env and env.get(preset.key_env, "").strip())
+    """Whether it can be asked: it has an address, and a key that is there for models."""
+    address = preset.base_url or env.get(preset.base_url_env or "", "").strip()
+    return bool(address and preset.key_env and not preset.general_key and env.get(preset.key_env, "").strip())
 
 
 def _provider(preset: Preset, env: Mapping[str, str], port: int, problems: Problems) -> Provider:
@@ -54,7 +58,7 @@ def _provider(preset: Preset, env: Mapping[str, str], port: int, problems: Probl
         problems.add(START, f"{preset.base_url_env}: {complaint}")
     elif base_url and _is_ours(base_url, port):
         base_url = None
-    return Provider(preset=preset.name, api_key=key, base_url=base_url)
+    return Provider(preset=preset.name, api_key=key, base_url=base_url, list_models=True)
 
 
 def _is_ours(base_url: str, port: int) -> bool:

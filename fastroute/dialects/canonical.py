@@ -23,6 +23,7 @@ class Text(msgspec.Struct, frozen=True):
     text: str
     cache_control: dict[str, Any] | None = None
     citations: Any = None
+    signature: str | None = None  # Gemini's thoughtSignature: goes back to Gemini unchanged, and to nobody else
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -63,6 +64,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     id: str
     name: str
     arguments: str  # JSON text as the model wrote it; "" means no arguments
+    signature: str | None = None  # Gemini's, as in `Text`
 
 
 class ToolResult(msgspec.Struct, frozen=True):
@@ -184,6 +186,7 @@ class ToolStarted(msgspec.Struct, frozen=True):
     id: str
     name: str
     choice: int = 0
+    signature: str | None = None  # Gemini's
 
 
 class ToolArguments(msgspec.Struct, frozen=True):

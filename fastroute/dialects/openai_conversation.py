@@ -160,7 +160,7 @@ def _said(message: JsonDict, where: str) -> list[Part]:
 def _spoken(message: JsonDict, where: str) -> list[Part]:
     """An assistant's message: its reasoning first, then text, then calls."""
     parts = _thoughts(message)
-    parts += _said(message, where)
+    parts += _sealed(_said(message, where), _signature(message)) if "extra_content" in message else _said(message, where)
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         parts.append(Refusal(refusal))
@@ -172,6 +172,24 @@ def _spoken(message: JsonDict, where: str) -> list[Part]:
     if isinstance(legacy, dict):
         parts.append(_function(legacy, str(legacy.get("name", "")), f"{where}.function_call"))
     return parts
+
+
+def _signature(value: JsonDict) -> str | None:
+    """Gemini's thought signature, where Google's OpenAI-style API puts it."""
+    for name in ("extra_content", "google"):
+        inside = value.get(name)
+        value = inside if isinstance(inside, dict) else {}
+    found = value.get("thought_signature")
+    return found if isinstance(found, str) and found else None
+
+
+def _sealed(parts: list[Part], signature: str | None) -> list[Part]:
+    """The message's own signature goes with its last text."""
+    if signature is None:
+        return parts
+    if parts and isinstance(parts[-1], Text):
+        return [*parts[:-1], msgspec.structs.replace(parts[-1], signature=signature)]
+    return [*parts, Text("", signature=signature)]
 
 
 def _thoughts(message: JsonDict) -> list[Part]:
@@ -193,7 +211,8 @@ def _call(call: Any, where: str) -> ToolCall:
         raise unsupported(f"{where}.type", f"'{where}' is not a function call; only these can be put to this provider")
     if not isinstance(function, dict):
         raise bad_request(f"{where}.function", f"'{where}.function' must be an object")
-    return _function(function, member(call, "id", str, where), f"{where}.function")
+    said = _function(function, member(call, "id", str, where), f"{where}.function")
+    return msgspec.structs.replace(said, signature=_signature(call)) if "extra_content" in call else said
 
 
 def _function(function: JsonDict, call_id: str, where: str) -> ToolCall:

@@ -4,7 +4,8 @@ Theory of operation. Most requests need a new `model` and nothing else: their me
 costs a copy of the bytes. What depends on the endpoint alone is built once per endpoint.
 
 Rules. Members of the client's body travel as they came; only what the provider's profile asks for is changed: the model, the
-spelling of the output limit, the `developer` role, usage reports of streams. Members named `fastroute...` stay here.
+spelling of the output limit, the `developer` role, usage reports of streams, and its departures (`openai_departures`). Members
+named `fastroute...` stay here.
 
 Source: wire notes 3.1 and 3.2.
 """
@@ -16,8 +17,10 @@ import msgspec
 from fastroute.core.failures import Fault
 from fastroute.core.ports import Translator
 from fastroute.core.types import ChatRequest, Endpoint, UpstreamRequest
-from fastroute.dialects._faults import bad_request, unsupported
+from fastroute.dialects._faults import bad_request
 from fastroute.dialects._http import PerEndpoint, auth_headers, checked_headers, endpoint_url
+from fastroute.dialects.elsewhere import as_chat, retold
+from fastroute.dialects.openai_departures import Departing
 from fastroute.dialects.openai_faults import reply_fault
 from fastroute.dialects.openai_frames import is_null
 from fastroute.dialects.openai_relay import OpenAIRelay
@@ -50,6 +53,7 @@ class _Outlet(msgspec.Struct, frozen=True):
     stream_headers: tuple[tuple[str, str], ...]
     model: Raw
     other_limit: str | None  # the spelling of the output limit that the provider does not take
+    departing: Departing | None
 
 
 class OpenAIDialect:
@@ -63,44 +67,48 @@ class OpenAIDialect:
 
     def encode(self, request: ChatRequest, endpoint: Endpoint) -> UpstreamRequest:
         if request.api != self.name:
-            raise unsupported("api", f"requests of {request.api} clients cannot be put to {self.name}")
+            request = as_chat(request, self.name)
         outlet, profile = self._outlets.of(endpoint), endpoint.profile
         fields = request.fields.copy()
         if not _KNOWN.issuperset(fields):
             fields = {name: raw for name, raw in fields.items() if not name.startswith(_OURS)}
         fields["model"] = outlet.model
-        if outlet.other_limit in fields:
-            fields = _output_limit(fields, profile.max_tokens_field)
+        if outlet.other_limit is not None and outlet.other_limit in fields:
+            _spell_limit(fields, outlet.other_limit, profile.max_tokens_field)
         if request.stream:
             _ask_for_usage(fields, profile.stream_usage)
         if request.has_developer and not profile.developer_role:
             _without_developer(fields)
+        if outlet.departing is not None:
+            outlet.departing.mend(fields, request)
         return UpstreamRequest(outlet.url, outlet.stream_headers if request.stream else outlet.headers, encode(fields))
 
     def fault(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return reply_fault(status, headers, body, self._wall_s())
 
     def translator(self, request: ChatRequest, endpoint: Endpoint) -> Translator:
+        if request.api != self.name:
+            return retold(self.translator(as_chat(request, self.name), endpoint), request, endpoint.model)
         return OpenAIRelay(request, endpoint, int(self._wall_s()))
 
 
 def _outlet(endpoint: Endpoint) -> _Outlet:
-    spelling = endpoint.profile.max_tokens_field
+    spelling, ways = endpoint.profile.max_tokens_field, endpoint.profile.departures
     return _Outlet(
         url=endpoint_url(endpoint),
         headers=_headers(endpoint, "application/json"),
         stream_headers=_headers(endpoint, "text/event-stream"),
         model=Raw(encode(endpoint.model)),
         other_limit=_LIMITS[1 - _LIMITS.index(spelling)] if spelling in _LIMITS else None,
+        departing=None if ways is None else Departing(ways),
     )
 
 
-def _output_limit(fields: dict[str, Raw], spelling: str) -> dict[str, Raw]:
+def _spell_limit(fields: dict[str, Raw], other: str, spelling: str) -> None:
     """The limit under the name that the provider takes; its own spelling wins where the client sent both."""
-    other = _LIMITS[1 - _LIMITS.index(spelling)]
-    if not is_null(fields.get(spelling)):
-        return {name: raw for name, raw in fields.items() if name != other}
-    return {(spelling if name == other else name): raw for name, raw in fields.items() if name != spelling}
+    limit = fields.pop(other)
+    if is_null(fields.get(spelling)):
+        fields[spelling] = limit
 
 
 def _ask_for_usage(fields: dict[str, Raw], accepted: bool) -> None:

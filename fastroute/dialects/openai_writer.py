@@ -163,13 +163,19 @@ def delta_of(event: Event) -> JsonDict:
             return {"refusal": event.text}
         case ToolStarted():
             function = {"name": event.name, "arguments": ""}
-            return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
+            call = {"index": event.index, "id": event.id, "type": "function", "function": function}
+            return {"tool_calls": [call | _signed(event)]}
         case ToolArguments():
             return {"tool_calls": [{"index": event.index, "function": {"arguments": event.text}}]}
         case Extra():
             return {event.key: event.value}
         case _:
             return {}
+
+
+def _signed(event: ToolStarted) -> JsonDict:
+    """A call's signature where Google's OpenAI-style API puts it, for the client to send back."""
+    return {} if event.signature is None else {"extra_content": {"google": {"thought_signature": event.signature}}}
 
 
 def thinking_block(event: ThinkingDelta, pieces: Sequence[str]) -> JsonDict | None:
@@ -216,7 +222,8 @@ class _Message:
             case ThinkingDelta():
                 self._think(event)
             case ToolStarted():
-                self._calls[event.index] = {"id": event.id, "type": "function", "function": {"name": event.name, "arguments": ""}}
+                function = {"name": event.name, "arguments": ""}
+                self._calls[event.index] = {"id": event.id, "type": "function", "function": function, **_signed(event)}
             case ToolArguments():
                 self._calls[event.index]["function"]["arguments"] += event.text
             case Extra():

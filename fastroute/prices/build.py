@@ -1,11 +1,12 @@
-"""Writes `snapshot.json` from the `genai-prices` data package: `make prices`. Never imported at run time.
+"""Writes `snapshot.json` from two pinned data packages: `make prices`. Never imported at run time.
 
-Rules. Only what can be charged is kept: models with a price for both prompt and answer. Dated prices are resolved on the
-snapshot's day. Where a price depends on the prompt's size the base tier is kept and marked; where it depends on the
+Rules. Prices are those of `genai-prices`; only models with a price for both prompt and answer are taken from it. Limits,
+capabilities and further models come from LiteLLM's model file (`build_models`), where its wheel is given. Dated prices are
+resolved on the snapshot's day. Where a price depends on the prompt's size its tiers are kept; where it depends on the
 time of day, the highest is kept and marked, so that a bill is never estimated too low. A second run with the same data
-package keeps the snapshot's date: the prices are no fresher for having been copied again.
+packages keeps the snapshot's date: the prices are no fresher for having been copied again.
 
-Source: genai-prices (MIT), its `data.py`; model matching as in its `types.py`.
+Source: genai-prices (MIT), its `data.py`; model matching as in its `types.py`. See SOURCES.md beside this file.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from fastroute.core.money import PUSD_PER_USD, per_token
+from fastroute.prices.build_models import NO_CHAT, add_models, read_models
 from fastroute.prices.catalog import SNAPSHOT_PATH
-from fastroute.prices.snapshot import Entry, Snapshot, decode, encode
+from fastroute.prices.snapshot import Entry, Snapshot, Tier, decode, encode
 
 PACKAGE = "genai-prices"
 PROVIDERS = (
@@ -47,11 +49,12 @@ PROVIDERS = (
     "zhipuai",
 )
 PREFIX = "huggingface_"  # these too: one table per company that serves a model behind the hub
+IDS_OF_THE_API = ("openrouter", "novita", "together", "mistral", "perplexity")  # elsewhere an id may stand for a family of models
 
 
 def build(providers: Iterable[Any], day: datetime.date, source: str) -> Snapshot:
     """The snapshot of `providers` (of the data package's own types) as of `day`."""
-    kept = {p.id: _models(p.models, day) for p in providers if p.id in PROVIDERS or p.id.startswith(PREFIX)}
+    kept = {p.id: _models(p.models, day, _names_models(p.id)) for p in providers if p.id in PROVIDERS or p.id.startswith(PREFIX)}
     return Snapshot(date=day.isoformat(), source=source, providers={name: models for name, models in kept.items() if models})
 
 
@@ -61,10 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Rebuild the price snapshot from the installed data package.")
     parser.add_argument("--out", type=Path, default=SNAPSHOT_PATH)
     parser.add_argument("--as-of", type=datetime.date.fromisoformat, help="resolve dated prices on this day (default: today)")
+    parser.add_argument("--models", type=Path, help="LiteLLM's wheel, for limits, capabilities and further models")
     options = parser.parse_args(arguments)
     source = f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
+    if options.models:
+        source += f", {'-'.join(options.models.name.split('-')[:2]).replace('-', ' ')}"
     day = options.as_of or _former_day(options.out, source) or datetime.datetime.now(tz=datetime.UTC).date()
     snapshot = build(providers, day, source)
+    if options.models:
+        tables = add_models(snapshot.providers, read_models(options.models), day)
+        snapshot = Snapshot(snapshot.date, source, tables)
     options.out.write_bytes(encode(snapshot))
     count = sum(len(models) for models in snapshot.providers.values())
     sys.stdout.write(f"{options.out}: {count} models of {len(snapshot.providers)} providers as of {day}, from {source}\n")
@@ -79,7 +88,12 @@ def _former_day(path: Path, source: str) -> datetime.date | None:
     return datetime.date.fromisoformat(former.date) if former.source == source else None
 
 
-def _models(models: Iterable[Any], day: datetime.date) -> dict[str, Entry]:
+def _names_models(provider: str) -> bool:
+    """Whether its ids are names that its API takes."""
+    return provider in IDS_OF_THE_API or provider.startswith(PREFIX)
+
+
+def _models(models: Iterable[Any], day: datetime.date, offered: bool = False) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     claimed: set[str] = set()
     for model in models:
@@ -87,31 +101,60 @@ def _models(models: Iterable[Any], day: datetime.date) -> dict[str, Entry]:
         rules = _rules(model.match)
         rules["equals"] = [rule for rule in dict.fromkeys(rules["equals"]) if rule not in claimed]
         claimed.update(rules["equals"])
-        entry = _entry(model, prices, peak, rules)
+        chat = offered and not model.deprecated and NO_CHAT.search(model.id.lower()) is None
+        entry = _entry(model, prices, rules, peak=peak, chat=chat)
         if entry is not None:
             found[model.id.lower()] = entry
     return found
 
 
-def _entry(model: Any, prices: dict[str, Any], peak: bool, rules: dict[str, list[str]]) -> Entry | None:
+def _entry(model: Any, prices: dict[str, Any], rules: dict[str, list[str]], *, peak: bool, chat: bool) -> Entry | None:
     """The record of one model; None where prompt or answer has no price."""
     base = {key: _base(value) for key, value in prices.items()}
     if base.get("input_mtok") is None or base.get("output_mtok") is None:
         return None
-    cached, write, request = (base.get(key) for key in ("cache_read_mtok", "cache_write_mtok", "requests_kcount"))
+    request, rates = base.get("requests_kcount"), _rates(base)
     return Entry(
-        input_pusd=per_token(base["input_mtok"]),
-        output_pusd=per_token(base["output_mtok"]),
-        cached_pusd=None if cached is None else per_token(cached),
-        write_pusd=None if write is None else per_token(write),
+        **rates,
         request_pusd=0 if request is None else round(request * PUSD_PER_USD / 1000),
+        tiers=tuple(Tier(start, **_rates(_from(prices, start))) for start in _starts(prices)),
         context_tokens=model.context_window,
-        tiered=any(hasattr(value, "tiers") for value in prices.values()),
         peak=peak,
+        chat=chat,
+        spelling=model.id if chat and model.id != model.id.lower() else None,
         also=tuple(rule for rule in rules["equals"] if rule != model.id.lower()),
         starts_with=tuple(rules["starts_with"]),
         contains=tuple(rules["contains"]),
     )
+
+
+_KINDS = {
+    "input_pusd": "input_mtok",
+    "output_pusd": "output_mtok",
+    "cached_pusd": "cache_read_mtok",
+    "write_pusd": "cache_write_mtok",
+    "reasoning_pusd": "output_reasoning_mtok",
+}
+
+
+def _rates(prices: dict[str, Any]) -> dict[str, Any]:
+    """Pico-dollars per token by kind."""
+    return {ours: None if prices.get(theirs) is None else per_token(prices[theirs]) for ours, theirs in _KINDS.items()}
+
+
+def _starts(prices: dict[str, Any]) -> list[int]:
+    """The prompt sizes beyond which prices of tokens change."""
+    tiered = [prices[name] for name in _KINDS.values() if hasattr(prices.get(name), "tiers")]
+    return sorted({tier.start for value in tiered for tier in value.tiers})
+
+
+def _from(prices: dict[str, Any], start: int) -> dict[str, Any]:
+    """The prices beyond `start`."""
+    found = {}
+    for name, value in prices.items():
+        passed = [tier.price for tier in getattr(value, "tiers", ()) if tier.start <= start]
+        found[name] = passed[-1] if passed else _base(value)
+    return found
 
 
 def _base(value: Any) -> Decimal:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fastroute.core.types import ChatRequest, Endpoint, Profile
+from fastroute.config.presets import Preset, presets
+from fastroute.core.types import ChatRequest, Endpoint
 from fastroute.dialects.openai_chat import OpenAIChatApi
 from fastroute.dialects.openai_dialect import OpenAIDialect
 
@@ -17,6 +18,8 @@ Json = dict[str, Any]
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "wire"
 DIALECT = OpenAIDialect(lambda: 1_780_000_000.5)
 API = OpenAIChatApi()
+PRESETS = {"gemini": "openai-compatible"}  # its OpenAI-style API, recorded
+"""Folders whose preset has another name."""
 
 
 @cache
@@ -48,17 +51,17 @@ def over(*kinds: str, provider: str = "") -> Any:
     return pytest.mark.parametrize("name", named(*kinds, provider=provider) or absent)
 
 
-def endpoint(name: str) -> Endpoint:
-    """An endpoint of the recording's provider, with what the presets say of it."""
+def preset_of(name: str) -> Preset:
+    """The preset that a user would take for the provider of the recording."""
     provider = name.partition("/")[0]
-    profile = Profile(
-        name=provider,
-        dialect="openai_chat",
-        chat_path="/chat/completions",
-        reasoning_in_output=provider != "xai",
-        developer_role=provider in ("openai", "azure"),
-    )
-    return Endpoint(name="e", provider=provider, profile=profile, base_url="https://api.example", model="m-1", key="k")
+    preset = presets()[PRESETS.get(provider, provider)]
+    return preset if preset.profile.dialect == "openai_chat" else presets()["openai-compatible"]
+
+
+def endpoint(name: str) -> Endpoint:
+    """An endpoint of the recording's provider, as its preset makes it."""
+    preset = preset_of(name)
+    return Endpoint(name="e", provider=preset.name, profile=preset.profile, base_url="https://api.example", model="m-1", key="k")
 
 
 def request_body(name: str) -> Json:

@@ -45,7 +45,6 @@ def test_telemetry_left_as_it_is_needs_no_warning() -> None:
     ("route", "warning"),
     [
         ("difficulty: {}", "routes.auto.difficulty: accepted but not acted on in this version"),
-        ("hedge: {}", "routes.auto.hedge: accepted but not acted on in this version"),
         ("escalate_on: [refusal]", "routes.auto.escalate_on: accepted but not acted on in this version"),
         ("objective: {ttft_ms: 20000}", "routes.auto.objective.ttft_ms: 20000 ms is more than deadline_ms, 10000 ms"),
         ("objective: {total_ms: 10001}", "routes.auto.objective.total_ms: 10001 ms is more than deadline_ms, 10000 ms"),

@@ -131,7 +131,6 @@ def test_the_reference_says_what_has_no_effect_yet() -> None:
         "ledger",
         "shared_state",
         "difficulty",
-        "hedge",
         "escalate_on",
         "log_prompts",
         "otel_endpoint",

@@ -69,11 +69,14 @@ def test_every_provider_alone_serves(variable: str) -> None:
 def test_all_keys_at_once() -> None:
     env = {preset.key_env: "sk-1" for preset in presets().values() if preset.key_env}
     found = config(**env)
-    assert len(found.providers) == 13
+    reachable = [p for p in presets().values() if p.key_env and p.base_url and not p.general_key]
+    assert list(found.providers) == [preset.name for preset in reachable]
+    assert len(found.providers) >= 30
+    assert all(provider.list_models for provider in found.providers.values()), "nobody chose among their models"
     assert len(found.endpoints) == sum(len(preset.models) for preset in presets().values())
 
 
-def test_a_key_for_something_without_known_models_is_left_alone() -> None:
+def test_a_key_that_opens_more_than_models_or_has_no_address_is_left_alone() -> None:
     assert config_from_env({"HF_TOKEN": "hf_x", "DATABRICKS_TOKEN": "d", "AZURE_OPENAI_API_KEY": "a"}) is None
 
 
@@ -127,3 +130,18 @@ def test_everything_wrong_with_the_environment_at_once_and_no_secret_told() -> N
 
 def test_no_key_is_shown() -> None:
     assert "sk-o" not in repr(config(OPENAI_API_KEY="sk-o"))
+
+
+def test_a_provider_without_models_of_a_size_is_for_provider_and_model() -> None:
+    found = config(NEBIUS_API_KEY="k")
+    assert (list(found.providers), found.endpoints, found.routes) == (["nebius"], {}, {})
+    route = resolve(found, lambda preset, model: None).route_for("nebius/org/model")
+    assert route is not None
+    assert (route.tiers[0][0].base_url, route.tiers[0][0].key) == ("https://api.studio.nebius.ai/v1", "k")
+
+
+def test_azure_needs_its_address() -> None:
+    found = config(AZURE_OPENAI_API_KEY="k", AZURE_OPENAI_ENDPOINT="https://r.openai.azure.com/")
+    route = resolve(found, lambda preset, model: None).route_for("azure/my-deployment")
+    assert route is not None
+    assert route.tiers[0][0].base_url == "https://r.openai.azure.com"

@@ -20,8 +20,8 @@ def prices(**usd: str) -> SimpleNamespace:
     return SimpleNamespace(**{key: Decimal(value) for key, value in usd.items()})
 
 
-def model(name: str, match: Any, given: Any, context: int | None = None) -> SimpleNamespace:
-    return SimpleNamespace(id=name, match=match, prices=given, context_window=context)
+def model(name: str, match: Any, given: Any, context: int | None = None, deprecated: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(id=name, match=match, prices=given, context_window=context, deprecated=deprecated)
 
 
 def equals(text: str) -> SimpleNamespace:
@@ -48,7 +48,7 @@ def test_usd_per_million_become_whole_pico_dollars_per_token() -> None:
         input_mtok="0.0375", output_mtok="10", cache_read_mtok="0.003625", cache_write_mtok="3.75", requests_kcount="12"
     )
     entry = built(model("M", equals("M"), given, 128_000))["m"]
-    assert entry == Entry(37_500, 10_000_000, 3_625, 3_750_000, 12_000_000_000, 128_000)
+    assert entry == Entry(37_500, 10_000_000, 3_625, 3_750_000, request_pusd=12_000_000_000, context_tokens=128_000)
 
 
 def test_no_price_for_the_answer_means_no_entry() -> None:

@@ -185,7 +185,8 @@ def test_the_shipped_snapshot_is_dated_sourced_and_sane(book: PriceBook) -> None
     assert book.source.startswith("genai-prices ")
     dear = per_token(2000)  # USD per million tokens: above anything sold
     for provider, model, entry in entries:
-        ints = (entry.input_pusd, entry.output_pusd, entry.cached_pusd or 0, entry.write_pusd or 0, entry.request_pusd)
+        assert (entry.input_pusd is None) == (entry.output_pusd is None), (provider, model)
+        ints = (entry.input_pusd or 0, entry.output_pusd or 0, entry.cached_pusd or 0, entry.write_pusd or 0, entry.request_pusd)
         assert all(isinstance(n, int) and n >= 0 for n in ints), (provider, model)
         assert max(ints[:4]) < dear, (provider, model)
         names = (model, *entry.also, *entry.starts_with, *entry.contains)
@@ -204,7 +205,10 @@ def test_the_file_is_one_line_per_model_and_round_trips() -> None:
 def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "snapshot.json"
     path.write_text('{"date": "2026-01-01", "source": "x", "providers": {"a": {"m": {"in": 1.5, "out": 2}}}}')
-    with pytest.raises(msgspec.ValidationError, match="providers"):
+    with pytest.raises(msgspec.ValidationError, match="int"):
+        PriceBook.load(path).price_of("a", "m")
+    path.write_text('{"date": "2026-01-01", "providers": {}}')
+    with pytest.raises(msgspec.ValidationError, match="source"):
         PriceBook.load(path)
 
 
