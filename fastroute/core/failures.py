@@ -37,6 +37,7 @@ class Failure(enum.StrEnum):
     )
     DEADLINE = "deadline"  # the request's deadline passed
     CLIENT_GONE = "client_gone"  # the client went away
+    SUPERSEDED = "superseded"  # another attempt of the same request was first with content
     NO_CAPACITY = "no_capacity"  # every endpoint refused by breaker, gate or limit
     INTERNAL = "internal"  # our own fault
 
@@ -89,6 +90,7 @@ RULES: dict[Failure, Rule] = {
     Failure.GENERATION_FAILED: Rule(True, Blame.NONE, 503, _SERVER),
     Failure.DEADLINE: Rule(False, Blame.SLOW, 504, _SERVER),
     Failure.CLIENT_GONE: Rule(False, Blame.NONE, 499, _REQUEST),
+    Failure.SUPERSEDED: Rule(True, Blame.NONE, 503, _SERVER),
     Failure.NO_CAPACITY: Rule(False, Blame.NONE, 503, _SERVER),
     Failure.INTERNAL: Rule(False, Blame.NONE, 500, _SERVER),
 }

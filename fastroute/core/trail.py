@@ -50,6 +50,17 @@ class Trail(msgspec.Struct, gc=False):
     fault: Fault | None = None  # how the request ended, where it did not end well
     winner: Attempt | None = None
 
+    def waited_for(self, attempt: Attempt) -> None:
+        """Adds an attempt that has ended to the time spent waiting. Time that two attempts share counts once."""
+        if len(self.attempts) == 1 and attempt.ended_s is not None:
+            self.upstream_s = attempt.ended_s - attempt.started_s
+            return
+        waited_s, until_s = 0.0, 0.0
+        for started_s, ended_s in sorted((a.started_s, a.ended_s) for a in self.attempts if a.ended_s is not None):
+            waited_s += max(0.0, ended_s - max(started_s, until_s))
+            until_s = max(until_s, ended_s)
+        self.upstream_s = waited_s
+
     @property
     def total_s(self) -> float | None:
         """Accept to end; None while it runs."""
@@ -125,7 +136,7 @@ class Trail(msgspec.Struct, gc=False):
             "started_ms": _ms(attempt.started_s - start),
             "first_content_ms": None if attempt.first_content_s is None else _ms(attempt.first_content_s - start),
             "ended_ms": None if attempt.ended_s is None else _ms(attempt.ended_s - start),
-            "outcome": None if outcome is None else ("ok" if outcome.ok else "failed"),
+            "outcome": None if outcome is None else _ended(outcome),
             "failure": fault.failure.value if fault else None,
             "detail": fault.message if fault else None,
             "status": outcome.status if outcome else None,
@@ -133,6 +144,12 @@ class Trail(msgspec.Struct, gc=False):
             "cost_usd": _usd(attempt.cost_pusd),
             "estimated": attempt.cost_estimated,
         }
+
+
+def _ended(outcome: Outcome) -> str:
+    if outcome.fault is None:
+        return "ok"
+    return "superseded" if outcome.fault.failure is Failure.SUPERSEDED else "failed"
 
 
 def usage_dict(usage: Usage | None) -> dict[str, Any] | None:

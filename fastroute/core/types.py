@@ -24,6 +24,27 @@ class Price(msgspec.Struct, frozen=True):
     cached_input_pusd: int | None = None
     cache_write_pusd: int | None = None
     request_pusd: int = 0
+    reasoning_pusd: int | None = None  # None: reasoning costs what other output costs
+    tiers: tuple["PriceTier", ...] = ()  # by rising `above_tokens`
+
+    def at(self, input_tokens: int) -> "Price | PriceTier":
+        """The prices of a request with so long a prompt: those of the highest tier that it passes, for all its tokens."""
+        if self.tiers:
+            for tier in reversed(self.tiers):
+                if input_tokens > tier.above_tokens:
+                    return tier
+        return self
+
+
+class PriceTier(msgspec.Struct, frozen=True):
+    """Prices of requests whose prompt has more than `above_tokens`. None: as in `Price`."""
+
+    above_tokens: int
+    input_pusd: int
+    output_pusd: int
+    cached_input_pusd: int | None = None
+    cache_write_pusd: int | None = None
+    reasoning_pusd: int | None = None
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -34,6 +55,18 @@ class Capabilities(msgspec.Struct, frozen=True):
     json_schema: bool | None = None
     context_tokens: int | None = None
     max_output_tokens: int | None = None
+
+
+class Departures(msgspec.Struct, frozen=True):
+    """What a provider does not take of its dialect's request, and what it calls otherwise."""
+
+    refused: tuple[str, ...] = ()  # members that shape the answer: a request that uses one is not put to it
+    left_out: tuple[str, ...] = ()  # members that leave the answer as it is
+    renamed: tuple[tuple[str, str], ...] = ()
+    left_out_of_messages: tuple[str, ...] = ()
+    nine_character_calls: bool = False  # ids of tool calls have nine letters and digits
+    alternating_roles: bool = False  # system messages first, then user and assistant by turns
+    prefix_member: str | None = None  # marks a last message of the assistant's as the beginning of the answer
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -50,6 +83,7 @@ class Profile(msgspec.Struct, frozen=True):
     done_sentinel: bool = True  # ends its streams with [DONE]
     developer_role: bool = False  # knows the role `developer`
     cancel_stops_billing: bool | None = None  # None: not known, so assumed not to
+    departures: Departures | None = None  # None: it takes whatever its dialect knows
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -68,6 +102,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     skills: dict[str, float] = {}
     weight: float = 1.0
     max_in_flight: int | None = None
+    requests_per_minute: float | None = None  # of the account and model: shared by endpoints that share both
+    tokens_per_minute: float | None = None
     capabilities: Capabilities = Capabilities()
     prior_ttft_s: float | None = None  # what the operator expects; None: the built-in prior
     prior_tpot_s: float | None = None
@@ -89,6 +125,13 @@ class Objective(msgspec.Struct, frozen=True):
     target: float = 0.99
 
 
+class HedgeRule(msgspec.Struct, frozen=True):
+    """How many duplicates a route may send, and what they may cost."""
+
+    max_ratio: float = 0.05  # of its requests; 0: none
+    max_spend_ratio: float = 0.05  # of what it spends
+
+
 class Route(msgspec.Struct, frozen=True):
     """The name that a client puts in `model`: an objective, a deadline, and tiers of endpoints to meet them with."""
 
@@ -102,6 +145,7 @@ class Route(msgspec.Struct, frozen=True):
     stall_timeout_s: float | None = None  # None: derived from the endpoint's pace
     strategy: str = "cost_slo"
     on_infeasible: str = "mildest"  # mildest | cheapest | reject
+    hedge: HedgeRule | None = None  # None: the usual limits where the route has an objective, no hedges where it has none
 
 
 # --- what one request asks ------------------------------------------------------------------------------------------
@@ -126,6 +170,7 @@ class Overrides(msgspec.Struct, frozen=True, gc=False):
     hedge: bool = True
     explain: bool = False
     tags: dict[str, str] = {}
+    betas: str = ""  # `anthropic-beta` as sent, for providers that speak Anthropic's dialect
 
 
 AS_CONFIGURED = Overrides()
@@ -183,8 +228,15 @@ class TailTable(msgspec.Struct, frozen=True):
 
     def quantile(self, q: float) -> float:
         """The smallest bound that a share `q` of ratios does not exceed."""
-        i = bisect_left(self.survival, -(1.0 - q), key=lambda p: -p)
-        return self.bounds[min(i, len(self.bounds) - 1)]
+        survival, beyond = self.survival, 1.0 - q
+        low, high = 0, len(survival) - 1
+        while low < high:  # a bisect: the table falls
+            middle = (low + high) >> 1
+            if survival[middle] > beyond:
+                low = middle + 1
+            else:
+                high = middle
+        return self.bounds[low]
 
 
 class BreakerState(enum.StrEnum):
@@ -213,6 +265,8 @@ class EndpointView(msgspec.Struct, frozen=True, gc=False):
     suspect: bool = False
     admits: bool = True  # breaker, suspect gate and in-flight limit would let one more in
     gate_left_s: float = 0.0  # rate-limit gate: seconds until it may be used again
+    crowd_limit: int | None = None  # it has as many in flight as experience says are good for it; None: fewer, or no matter
+    paced_s: float = 0.0  # its rate limits have room for the next request so many seconds from now
     output_points: tuple[tuple[float, float], ...] = ()  # answer lengths as (tokens, weight); empty: spread around the mean
     ttft_long_ratio: float = 1.0  # long-run predicted TTFT / predicted TTFT
     rate_per_s: float = 0.0  # recent samples per second
@@ -242,6 +296,7 @@ class Situation(msgspec.Struct, frozen=True, gc=False):
     on_infeasible: str = "mildest"
     turn: int = 0  # how many requests the route has had before this one; attempts of one request share it
     deadline_covers_reply: bool = True  # False: once content has come, the reply may outlive the deadline
+    may_probe: bool = True  # False: the client wants no duplicates, so nothing could protect a probe
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -274,6 +329,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     why: str
     lasts: bool = False  # neither chance nor load had a say but among the `tied`: the same views would give the same again
     tied: int = 1  # so many of the first ranked are equally good; the one with fewest in flight is taken
+    probe: bool = False  # the first ranked is there to be measured again, not because it is best
 
 
 # --- what happened --------------------------------------------------------------------------------------------------

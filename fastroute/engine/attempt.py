@@ -27,6 +27,7 @@ MAX_WHOLE_BYTES = 64 << 20
 MAX_STREAM_BYTES = 256 << 20
 MAX_ERROR_BYTES = 64 << 10
 MAX_HELD_BYTES = 4 << 20  # before first content
+LOST = Fault(Failure.SUPERSEDED, "another attempt of this request was first")
 LAST_WORD_S = 1.0  # how long the client may take to read the error event that ends its stream
 DRAIN_S = 0.25  # how long a finished stream may take to end properly, so that its connection can serve again
 
@@ -35,7 +36,6 @@ class Sending:
     """An attempt under way. `run` once; it returns an Outcome on every path but cancellation and `ClientGone`."""
 
     __slots__ = (
-        "_attempt",
         "_client_wait_s",
         "_clock",
         "_complete",
@@ -51,13 +51,14 @@ class Sending:
         "_watchdog",
         "_writing",
         "_x",
+        "attempt",
         "committed",
         "status",
         "translator",
     )
 
     def __init__(self, exchange: Exchange, attempt: Attempt, endpoint: Endpoint, dialect: Dialect, transport: Transport) -> None:
-        self._x, self._attempt, self._endpoint = exchange, attempt, endpoint
+        self._x, self.attempt, self._endpoint = exchange, attempt, endpoint
         self._dialect, self._transport = dialect, transport
         self._clock: Clock = exchange.clock
         self._read_at_s = attempt.started_s
@@ -79,7 +80,7 @@ class Sending:
         self._latest_s = self._x.deadline.at_s if self._x.route.deadline_covers == "last_byte" else math.inf
         try:
             upstream = self._dialect.encode(self._x.request, self._endpoint)
-            self._attempt.started_s = self._read_at_s = self._clock.now_s()
+            self.attempt.started_s = self._read_at_s = self._clock.now_s()
             with watchdog:
                 reply = await self._transport.open(upstream)
                 try:
@@ -94,10 +95,12 @@ class Sending:
         except FaultError as error:
             return await self._failed(error.fault)
         finally:
-            self._attempt.ended_s = self._read_at_s
+            self.attempt.ended_s = self._read_at_s
 
     async def _read(self, reply: UpstreamReply) -> Outcome:
         self.status = status = reply.status
+        if self._flight.keeper.pacer.look_s <= self._read_at_s:
+            self._flight.heard(reply.headers)
         if status != 200:
             body = await self._collect(reply, MAX_ERROR_BYTES, cut=True)
             raise FaultError(self._dialect.fault(status, reply.headers, body))
@@ -108,7 +111,8 @@ class Sending:
         body = translator.whole(await self._collect(reply, MAX_WHOLE_BYTES))
         if translator.fault is not None:
             raise FaultError(translator.fault)
-        self._x.trail.winner = self._attempt
+        if not self._x.claim(self.attempt):
+            raise FaultError(LOST)
         return self._outcome(None, body)
 
     async def _collect(self, reply: UpstreamReply, limit_bytes: int, cut: bool = False) -> bytes:
@@ -158,10 +162,12 @@ class Sending:
         return flows and not translator.finished
 
     def _ready(self, translator: Translator, out: bytes) -> bool:
-        """Commits at first content; holds bytes back until then."""
+        """Commits at first content, where it is the first of all attempts; holds bytes back until then."""
         if translator.fault is not None:
             raise FaultError(translator.fault)
         if translator.content_started or translator.finished:
+            if not self._x.claim(self.attempt):
+                raise FaultError(LOST)
             self._commit()
             return True
         self._held += out
@@ -171,8 +177,7 @@ class Sending:
     def _commit(self) -> None:
         now_s = self._read_at_s
         self.committed = True
-        self._attempt.first_content_s = self._x.trail.first_content_s = now_s
-        self._x.trail.winner = self._attempt
+        self.attempt.first_content_s = self._x.trail.first_content_s = now_s
         self._flight.first_content(now_s)
         self._watchdog.move(min(now_s + self._stall_s, self._latest_s))
         self._x.reply.open_stream(self._x.trail)
@@ -198,6 +203,8 @@ class Sending:
     # --- ends ---
 
     def _timed_out(self) -> Fault:
+        if self._x.is_lost(self.attempt):
+            return LOST
         late = self._x.deadline.passed(self._clock.now_s() + 0.002)
         if self._writing:
             return Fault(Failure.CLIENT_GONE, "the client did not read its reply in time")
@@ -216,12 +223,12 @@ class Sending:
         return self._outcome(fault)
 
     def _outcome(self, fault: Fault | None, body: bytes = b"") -> Outcome:
-        first_s = self._attempt.first_content_s
+        first_s = self.attempt.first_content_s
         return Outcome(
             fault,
             self.committed,
             self.status,
-            None if first_s is None else first_s - self._attempt.started_s,
+            None if first_s is None else first_s - self.attempt.started_s,
             self.translator.usage if self.translator else None,
             body,
         )

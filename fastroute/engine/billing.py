@@ -18,6 +18,7 @@ Charge = Callable[[Price | None, Usage], Pusd | None]
 
 NOTHING = Usage(input_tokens=0, output_tokens=0)
 _NEVER_ACCEPTED = {Failure.CONNECT, Failure.UNSUPPORTED, Failure.INTERNAL}
+_WE_LEFT = {Failure.CLIENT_GONE, Failure.FIRST_CONTENT_TIMEOUT, Failure.STALL, Failure.DEADLINE, Failure.SUPERSEDED}
 _NOTHING_SAID = {Failure.RESET, Failure.MALFORMED, Failure.TRUNCATED}
 
 
@@ -34,7 +35,7 @@ def billed_usage(request: ChatRequest, view: EndpointView, outcome: Outcome, tok
         return NOTHING
     if fault.failure in _NOTHING_SAID and partial is None and not tokens_seen:
         return NOTHING
-    gone = fault.failure in (Failure.CLIENT_GONE, Failure.FIRST_CONTENT_TIMEOUT, Failure.STALL, Failure.DEADLINE)
+    gone = fault.failure in _WE_LEFT
     if gone and not view.endpoint.profile.cancel_stops_billing:
         return _completed(partial, request, max(tokens_seen, expected_output_tokens(request, view)))
     return _completed(partial, request, tokens_seen)

@@ -1,6 +1,6 @@
 """Asks the route's strategy which endpoint comes next, tier by tier.
 
-Theory of operation. Statistics change on a tick, so within one tick requests of the same class (route, prompt size within 3 %,
+Theory of operation. Statistics change on a tick, so within one tick requests of the same class (route, prompt size within 12 %,
 limits, needs) get the same answer, unless load or chance has a say. The first request of a class makes a `Plan`; the others
 take it over, and only choose among endpoints that tie, by the load of this instant. A plan holds for the `epoch` of the
 admission, and only where every endpoint it looked at is calm: anything out of the ordinary is decided anew each time.
@@ -12,24 +12,32 @@ import msgspec
 
 from fastroute.core.failures import Failure
 from fastroute.core.ports import Clock, Rng, Strategy
+from fastroute.core.trail import Attempt
 from fastroute.core.types import AS_CONFIGURED, Candidate, Decision, Endpoint, EndpointView, Role, Situation
 from fastroute.engine.admission import Admission, Gatekeeper
 from fastroute.engine.exchange import Exchange
-from fastroute.policy import climbing, retrying, timeouts
+from fastroute.policy import climbing, eligible, hedging, retrying, timeouts
+from fastroute.policy.cost_slo import miss_worth
+from fastroute.policy.picking import appraise
 
 FRESH_S = 0.005  # a request no older than this is as good as new
 MAX_PLANS = 4096
+LONG_BITS = 13  # 8,192 tokens and more
 Key = tuple[object, ...]
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
-    """Where the next attempt goes, and how long it may take: seconds to first content (or a whole reply), and to stall."""
+    """Where the next attempt goes, and how long it may take: seconds to first content (or a whole reply), and to stall.
+
+    `hedge_after_s`: seconds after the request was accepted at which a duplicate is thought of; None: never.
+    """
 
     candidate: Candidate
     tier: int
     role: Role
     first_content_s: float
     stall_s: float
+    hedge_after_s: float | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -83,12 +91,51 @@ class Chooser:
             return self._repeat(x)
         best = decisions[start].ranked[0]
         others = self._others(decisions, best, tiers)
-        choice = self._choice(x, best, start, others)
+        choice = self._choice(x, best, start, others, decisions[start].probe)
         if key is not None and all(d.lasts for d in decisions):
-            self._remember(x, key, decisions, start, others)
+            self._remember(x, key, decisions, choice, others)
         return choice
 
-    def _choice(self, x: Exchange, best: Candidate, tier: int, others: tuple[EndpointView, ...]) -> Choice:
+    def duplicate(self, x: Exchange, choice: Choice, first: Attempt) -> Choice | None:
+        """Where a request that waits is sent once more, now; None: nowhere, for it would not help, or not be worth it."""
+        if x.attempts_left <= 0:
+            return None
+        now_s = self._clock.now_s()
+        candidates, situation = self._alternates(x, now_s)
+        view = self._admission.view(self._admission.keeper(choice.candidate.endpoint), now_s)
+        if x.promises:
+            lost = hedging.chance_lost(view, situation, first.started_s - x.request.accepted_s)
+            worth_pusd = miss_worth([choice.candidate, *(c for _, c in candidates)], x.objective.target)
+            found, why = hedging.best(lost, worth_pusd, [c for _, c in candidates]), f"P(miss) {lost:.2f} by now"
+        else:
+            found, why = hedging.soonest(view, situation, [c for _, c in candidates]), "slower than 95 %"
+        if found is None or not x.budget.hedge(now_s, found.cost_pusd):
+            return None
+        tier = next(t for t, c in candidates if c is found)
+        why = f"{found.endpoint.name}: hedges {first.endpoint}, which has waited {now_s - first.started_s:.2f} s; {why}"
+        x.trail.decisions.append(Decision("hedge", (found,), (), why))
+        return Choice(
+            found, tier, Role.HEDGE, x.deadline.left_s(now_s), x.route.stall_timeout_s or timeouts.stall_timeout_s(found.view)
+        )
+
+    def _alternates(self, x: Exchange, now_s: float) -> tuple[list[tuple[int, Candidate]], Situation]:
+        """Who may serve the request and was not tried, none of them late with anything else, by tier; and the situation now."""
+        found: list[tuple[int, Candidate]] = []
+        for i, tier in enumerate(x.route.tiers):
+            rest = tuple(e for e in x.untried(tier) if not self._admission.keeper(e).overdue)
+            situation = self._situation(x, rest, False, 0, now_s - x.request.accepted_s)
+            found += [(i, c) for c in appraise(eligible.split(situation)[0], situation)]
+        return found, situation
+
+    def _hedge_after_s(self, x: Exchange, first: EndpointView, others: tuple[EndpointView, ...], probe: bool) -> float | None:
+        rule = x.route.hedge
+        if not (x.may_hedge and others) or (rule is not None and rule.max_ratio <= 0.0) or x.attempts_left < 2:
+            return None
+        if x.promises:
+            return hedging.moment_s(x.objective, x.request, first, others, probe)
+        return None if rule is None else x.elapsed_s() + hedging.moment_without_objective_s(x.request, first)
+
+    def _choice(self, x: Exchange, best: Candidate, tier: int, others: tuple[EndpointView, ...], probe: bool = False) -> Choice:
         first_s = timeouts.first_content_timeout_s(
             x.route,
             best.view,
@@ -98,22 +145,24 @@ class Chooser:
             attempts_left=x.attempts_left - 1,
         )
         stall_s = x.route.stall_timeout_s or timeouts.stall_timeout_s(best.view)
-        return Choice(best, tier, self._role(x, tier), first_s, stall_s)
+        role = Role.PROBE if probe and not x.trail.attempts else self._role(x, tier)
+        return Choice(best, tier, role, first_s, stall_s, self._hedge_after_s(x, best.view, others, probe))
 
-    def _remember(self, x: Exchange, key: Key, decisions: list[Decision], start: int, others: tuple[EndpointView, ...]) -> None:
+    def _remember(
+        self, x: Exchange, key: Key, decisions: list[Decision], choice: Choice, others: tuple[EndpointView, ...]
+    ) -> None:
         """Makes the choice a plan for its class, where every endpoint of the route is calm."""
-        now_s, keeper = self._clock.now_s(), self._admission.keeper
+        now_s, keeper, start = self._clock.now_s(), self._admission.keeper, choice.tier
         if not all(keeper(e).calm(now_s) for tier in x.route.tiers for e in tier):
             return
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
-        chosen = decisions[start]
-        first = chosen.ranked[0]
-        ways = []
-        for candidate in chosen.ranked[: chosen.tied]:
-            follow = others if candidate is first else (first.view, *(v for v in others if v is not candidate.view))
+        chosen, first = decisions[start], choice.candidate
+        ways = [(keeper(first.endpoint), choice, tuple(decisions))]
+        for candidate in chosen.ranked[1 : chosen.tied]:
+            follow = (first.view, *(v for v in others if v is not candidate.view))
             told = (*decisions[:start], _promoted(chosen, candidate), *decisions[start + 1 :])
-            ways.append((keeper(candidate.view.endpoint), self._choice(x, candidate, start, follow), told))
+            ways.append((keeper(candidate.endpoint), self._choice(x, candidate, start, follow), told))
         self._plans[key] = Plan(tuple(ways))
 
     def _others(self, decisions: list[Decision], best: Candidate, tiers: list[tuple[Endpoint, ...]]) -> tuple[EndpointView, ...]:
@@ -151,6 +200,7 @@ class Chooser:
             max_cost_pusd=request.overrides.max_cost_pusd,
             on_infeasible=x.route.on_infeasible,
             turn=turn,
+            may_probe=request.overrides.hedge,
             deadline_covers_reply=x.route.deadline_covers == "last_byte" or not request.stream,
         )
 
@@ -195,8 +245,13 @@ def _promoted(decision: Decision, candidate: Candidate) -> Decision:
 
 
 def _rounded(tokens: int) -> int:
-    """To 3 %, so that requests of about one size are one class. The count is an estimate anyway."""
-    shift = tokens.bit_length() - 5
+    """Prompts of about one size are one class: within 12 %, long ones within 3 %. The count is an estimate anyway.
+
+    Half a class more or less moves a predicted TTFT by a few per cent, and the costs of all endpoints alike. Long prompts are
+    told apart more finely, since they may exceed a context.
+    """
+    bits = tokens.bit_length()
+    shift = bits - 3 if bits <= LONG_BITS else bits - 5
     return tokens if shift <= 0 else ((tokens >> shift) << shift) + ((1 << shift) >> 1)
 
 
@@ -208,4 +263,4 @@ def _class_of(x: Exchange) -> Key:
     asked = request.overrides
     if asked is AS_CONFIGURED:
         return key
-    return (*key, asked.ttft_s, asked.total_s, asked.deadline_s, asked.max_cost_pusd)
+    return (*key, asked.ttft_s, asked.total_s, asked.deadline_s, asked.max_cost_pusd, asked.hedge)

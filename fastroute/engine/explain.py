@@ -4,9 +4,11 @@ from typing import Any
 
 from fastroute.core.ports import Clock
 from fastroute.core.trail import Trail, candidate_dict
-from fastroute.core.types import ChatRequest, Decision, Route
-from fastroute.engine.choice import Chooser
+from fastroute.core.types import ChatRequest, Decision, HedgeRule, Route
+from fastroute.engine.choice import Choice, Chooser
 from fastroute.engine.exchange import Exchange
+from fastroute.policy import hedging
+from fastroute.policy.budget import Budget
 
 NOT_NEEDED = "a higher tier: not needed while a lower one is expected to meet the objective"
 
@@ -14,7 +16,8 @@ NOT_NEEDED = "a higher tier: not needed while a lower one is expected to meet th
 def explain(request: ChatRequest, route: Route, chooser: Chooser, clock: Clock) -> dict[str, Any]:
     """Candidates with their predictions, exclusions with reasons, the choice: JSON-ready, times in ms, money in USD."""
     trail = Trail(request, started_wall_s=clock.wall_s())
-    exchange = Exchange(request, _NoReply(), route, trail, clock)
+    rule = route.hedge or HedgeRule()
+    exchange = Exchange(request, _NoReply(), route, trail, clock, Budget(rule.max_ratio, rule.max_spend_ratio))
     choice = chooser.choose(exchange)
     return {
         "route": route.name,
@@ -27,9 +30,24 @@ def explain(request: ChatRequest, route: Route, chooser: Chooser, clock: Clock) 
             *({"endpoint": e.endpoint.name, "reason": e.reason} for d in trail.decisions for e in d.excluded),
             *({"endpoint": e.name, "reason": NOT_NEEDED} for tier in route.tiers[len(trail.decisions) :] for e in tier),
         ],
-        "hedge": None,
+        "hedge": _hedge_plan(choice, trail.decisions, request),
         "chosen": choice.candidate.endpoint.name if choice else None,
         "why": _why(trail.decisions, choice.tier if choice else None),
+    }
+
+
+def _hedge_plan(choice: Choice | None, decisions: list[Decision], request: ChatRequest) -> dict[str, Any] | None:
+    """When a duplicate would be thought of, and who could serve it, best first; None: never."""
+    if choice is None or choice.hedge_after_s is None:
+        return None
+    others = [c for d in decisions for c in d.ranked if c.endpoint is not choice.candidate.endpoint and hedging.healthy(c.view)]
+    view, after_s = choice.candidate.view, choice.hedge_after_s
+    still_waiting = view.ttft_tail.p_over(after_s / max(1e-9, view.predicted_ttft_s(request.input_tokens)))
+    return {
+        "after_ms": round(after_s * 1e3, 1),
+        "p_waiting": round(still_waiting, 4) if request.stream else None,
+        "to": [c.endpoint.name for c in others],
+        "if": "there is no content by then, and the request is likelier to miss its objective than a duplicate is dear",
     }
 
 

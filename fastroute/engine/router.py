@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fastroute.core.failures import Failure, Fault, FaultError
 from fastroute.core.ports import ClientApi, ClientGone, Clock, Dialect, ReplyPort, Rng, Sink, Strategy, Transport
-from fastroute.core.trail import Trail
+from fastroute.core.trail import Attempt, Trail
 from fastroute.core.types import Candidate, ChatRequest, Endpoint, Outcome, Route, Verdict
 from fastroute.engine.admission import Admission
-from fastroute.engine.attempt import Sending
+from fastroute.engine.attempt import LOST, Sending
 from fastroute.engine.billing import Charge, attempt_cost, billed_usage
 from fastroute.engine.choice import Choice, Chooser
 from fastroute.engine.exchange import Exchange
+from fastroute.engine.hedge import Hedge
 from fastroute.engine.watchdog import Alarms, Watchdog
 from fastroute.policy import retrying
 
@@ -55,7 +57,8 @@ class Router:
         """
         trail = Trail(request, started_wall_s=self._clock.wall_s())
         try:
-            exchange = Exchange(request, reply, self._match(request), trail, self._clock)
+            route = self._match(request)
+            exchange = Exchange(request, reply, route, trail, self._clock, self._admission.budget(route))
             while (choice := self._choose(exchange)) is not None:
                 match await self._attempt(exchange, choice):
                     case Verdict.ACCEPT:
@@ -88,32 +91,66 @@ class Router:
         return route
 
     def _choose(self, x: Exchange) -> Choice | None:
-        """The next endpoint to try; None when attempts, time or endpoints have run out."""
+        """The next endpoint to try; None when attempts, time, budget or endpoints have run out."""
         now_s = self._clock.now_s()
-        if x.attempts_left <= 0 or x.deadline.passed(now_s):
+        if x.deadline.passed(now_s) or (x.trail.attempts and not self._may_go_on(x, now_s)):
             return None
         choice = self._chooser.choose(x)
         x.trail.decide_s += self._clock.now_s() - now_s
         return choice
 
+    def _may_go_on(self, x: Exchange, now_s: float) -> bool:
+        """Whether one more attempt is allowed after those that failed."""
+        return x.attempts_left > 0 and x.draw_retry(now_s)
+
     async def _attempt(self, x: Exchange, choice: Choice) -> Verdict:
-        """Sends to the chosen endpoint, books what it cost, answers where the outcome is accepted, and then learns from it."""
-        candidate, endpoint = choice.candidate, choice.candidate.view.endpoint
-        attempt = x.open_attempt(endpoint, choice.tier, choice.role)
-        sending = Sending(x, attempt, endpoint, self.parts.dialects[endpoint.profile.dialect], self.parts.transport_for(endpoint))
+        """Sends to the chosen endpoint, and once more elsewhere if it is late for its objective: what the two come to."""
+        attempt = x.open_attempt(choice.candidate.view.endpoint, choice.tier, choice.role)
         watchdog = Watchdog(self._alarms, min(attempt.started_s + choice.first_content_s, x.deadline.at_s))
+        if choice.hedge_after_s is not None and x.may_hedge:
+            watchdog.remind(choice.hedge_after_s + x.request.accepted_s, partial(self._hedge, x, choice, attempt, watchdog))
+        try:
+            verdict = await self._send(x, choice.candidate, attempt, watchdog, choice.stall_s)
+            return verdict if x.hedge is None else await x.hedge.settle(verdict)
+        finally:
+            if x.hedge is not None:
+                await x.hedge.stop()
+                x.hedge = None
+
+    def _hedge(self, x: Exchange, choice: Choice, first: Attempt, watchdog: Watchdog) -> None:
+        """The latest useful moment has come, and there is no content yet."""
+        x.may_hedge = False
+        x.hedge = Hedge(first, watchdog, self._duplicate(x, choice, first))
+
+    async def _duplicate(self, x: Exchange, choice: Choice, first: Attempt) -> Verdict:
+        """The course of a hedge. Where it is not worth it yet it may still be, when half of what is left has passed."""
+        second = self._chooser.duplicate(x, choice, first)
+        if second is None:
+            await asyncio.sleep(max(0.0, x.patience_s() - x.elapsed_s()) / 2)
+            second = self._chooser.duplicate(x, choice, first)
+        if second is None:
+            return Verdict.RETRY
+        attempt = x.open_attempt(second.candidate.view.endpoint, second.tier, second.role)
+        return await self._send(x, second.candidate, attempt, Watchdog(self._alarms, x.deadline.at_s), second.stall_s)
+
+    async def _send(self, x: Exchange, candidate: Candidate, attempt: Attempt, watchdog: Watchdog, stall_s: float) -> Verdict:
+        """Sends, books what it cost, answers where the outcome is accepted, and then learns from it."""
+        endpoint = candidate.view.endpoint
+        sending = Sending(x, attempt, endpoint, self.parts.dialects[endpoint.profile.dialect], self.parts.transport_for(endpoint))
         outcome = BROKEN  # what stands if something unexpected passes through
         with self._admission.flight(endpoint, x) as flight:
             try:
-                outcome = await sending.run(flight, watchdog, choice.stall_s)
+                outcome = await sending.run(flight, watchdog, stall_s)
             except (asyncio.CancelledError, ClientGone):
-                outcome = Outcome(CLIENT_LEFT, sending.committed, sending.status)
+                lost = x.is_lost(attempt)
+                attempt.ended_s = self._clock.now_s() if lost else attempt.ended_s
+                outcome = Outcome(LOST if lost else CLIENT_LEFT, sending.committed, sending.status)
                 raise
             finally:
                 attempt.ended_s = attempt.ended_s or self._clock.now_s()
                 outcome = self._book(x, candidate, sending, outcome)
                 attempt.outcome = outcome
-                x.trail.upstream_s += attempt.ended_s - attempt.started_s
+                x.trail.waited_for(attempt)
                 flight.land(outcome, sending.pace_end_s)
             verdict = retrying.verdict(outcome)
             if verdict is Verdict.ACCEPT:
@@ -124,8 +161,9 @@ class Router:
         """Fills in the attempt's usage and cost."""
         seen = sending.translator.output_tokens_seen if sending.translator else 0
         usage = billed_usage(x.request, candidate.view, outcome, seen)
-        attempt = x.trail.attempts[-1]
+        attempt = sending.attempt
         attempt.cost_pusd, attempt.cost_estimated = attempt_cost(candidate.view.endpoint, usage, self.parts.charge)
+        x.budget.spent_pusd += attempt.cost_pusd or 0
         if usage is outcome.usage:
             return outcome
         return Outcome(outcome.fault, outcome.committed, outcome.status, outcome.ttft_s, usage, outcome.body)
@@ -140,10 +178,10 @@ class Router:
     def _verdict_on(self, x: Exchange) -> Fault:
         faults = [a.outcome.fault for a in x.trail.attempts if a.outcome and a.outcome.fault]
         hint_s = self._admission.earliest_s(x.route, self._clock.now_s())
-        return retrying.final_fault(faults, hint_s, x.deadline.passed(self._clock.now_s() + 0.002))
+        return retrying.final_fault(faults, hint_s, x.deadline.passed(self._clock.now_s() + 0.002), x.budget_spent)
 
     async def _refuse(self, reply: ReplyPort, trail: Trail, fault: Fault) -> None:
-        trail.fault, trail.status = fault, retrying.client_status(fault)
+        trail.fault, trail.status = fault, retrying.client_status(fault, trail.request.api)
         body = self.parts.apis[trail.request.api].error(fault, trail.status)
         await reply.whole(trail, trail.status, body)
 

@@ -10,9 +10,9 @@ at high rates. What is a state and no lesson lies in cells: gates (everybody tak
 counts) and in-flight counts. The others' counts are added into this worker's, so that every view and limit sees the sum.
 A new worker replays what the rings still hold, its predecessor's too, and starts with everybody's experience.
 
-What can go wrong. Limits on requests in flight lag behind by an exchange: a burst over several workers may pass them
-by what came in that time. Half-open breakers admit one probe per worker. Endpoints made on demand have no index and are
-not shared.
+What can go wrong. Limits on requests in flight, and who probes, lag behind by an exchange: a burst over several workers may
+pass limits by what came in that time. A half-open breaker admits a probe per worker, where they are sent before the first
+has failed. Endpoints made on demand have no index and are not shared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ from fastroute.stats.lessons import Kind, Lesson, Tally, pace
 from fastroute.stats.record import EndpointRecord
 from fastroute.stats.shared import Slab, Slabs
 
+EXCHANGE_S = 0.05
 LESSONS_PER_EXCHANGE = 12  # latency samples taken in from all the others together, when there are more
 FEWEST_PER_WORKER = 4
 BOUNDS_KEPT = 1000
@@ -155,6 +156,7 @@ class Sharing:
     def exchange(self, now_s: float) -> None:
         """Tells and takes in. Call some twenty times a second."""
         others = self._slabs.others(self._slot)
+        self._compare_probes([slab for _, slab in others])  # before the lessons: a probe's good end lets the next one follow
         self._tell(now_s)
         for slot, slab in others:
             reading = slab.read(self._read_to[slot])
@@ -227,6 +229,16 @@ class Sharing:
             if switch_s and keeper.enabled != (switch_s > 0.0):
                 self._enabled[i] = keeper.enabled = switch_s > 0.0
                 self._replay.stirred = True
+
+    def _compare_probes(self, others: list[Slab]) -> None:
+        """Who probes a suspect makes everybody wait: all together ask it no oftener than one worker would."""
+        for i, keeper in enumerate(self._keepers):
+            suspicion = keeper.suspicion
+            if suspicion.suspect:
+                self._mine.probes_s[i] = suspicion.probed_s
+                latest_s = max([slab.probes_s[i] for slab in others], default=0.0)
+                if latest_s > suspicion.probed_s:
+                    suspicion.take_off(latest_s)
 
     def _add(self, i: int, keeper: Gatekeeper, flights: int) -> None:
         self._added[i] += flights
@@ -306,7 +318,8 @@ class Replay:
         flight, blame = self._flight(key, lesson, keeper), lesson.blame
         flight.first_content_s = lesson.first_content_s
         self._board.finish(flight, lesson.at_s, ok=False, stream=lesson.stream, output_tokens=None, blame=blame)
-        keeper.breaker.land(blame, lesson.at_s, self._jitter(), False)
+        held = keeper.breaker.take_off(lesson.started_s)  # half open here too: a probe from there is as good as one from here
+        keeper.breaker.land(blame, lesson.at_s, self._jitter(), held)
         if blame is Blame.RATE:
             keeper.refusals += 1
         if blame in (Blame.ERROR, Blame.SLOW) and not lesson.overdue:

@@ -5,11 +5,13 @@ cancelled unfired. So `Alarms` keeps the watchdogs in a set behind a single time
 rings, all are looked through, and it is set for the earliest limit that now stands: that is seldom, since limits lie seconds
 ahead and content keeps moving them on. A `Watchdog` only notes a later instant (`at_s`). Cancellation follows
 `asyncio.Timeout`: the task is cancelled, and on the way out a cancellation that was ours alone becomes `TimeoutError`,
-while one from outside (the client left) passes through.
+while one from outside (the client left) passes through. A watchdog may be told to call somebody before its limit, once
+(`remind`): that is when a hedge is thought of.
 """
 
 import asyncio
 import math
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -21,13 +23,14 @@ EARLY_S = 0.0005  # the loop's own clock has 1 ms steps
 class Alarms:
     """The limits of one event loop. Touched by its thread only."""
 
-    __slots__ = ("_armed_s", "_clock", "_timer", "watched")
+    __slots__ = ("_armed_s", "_clock", "_timer", "loop", "watched")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.watched: dict[Watchdog, None] = {}  # a set with an order
         self._armed_s = math.inf
         self._timer: asyncio.TimerHandle | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # known from the first watchdog on: asking costs a system call
 
     def by(self, at_s: float) -> None:
         """Looks through the watchdogs at a monotonic instant, if not before."""
@@ -51,7 +54,7 @@ class Alarms:
 class Watchdog:
     """Context that raises `TimeoutError` inside, at an await, when the instant last given has passed."""
 
-    __slots__ = ("_alarms", "_cancelling", "_expired", "_task", "at_s")
+    __slots__ = ("_alarms", "_cancelling", "_expired", "_limit_s", "_remind", "_task", "at_s")
 
     def __init__(self, alarms: Alarms, at_s: float) -> None:
         self._alarms = alarms
@@ -59,21 +62,42 @@ class Watchdog:
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._expired = False
+        self._remind: Callable[[], None] | None = None
+
+    def remind(self, at_s: float, call: Callable[[], None]) -> None:
+        """Calls at an instant before the limit, unless it has moved by then. Before the context is entered."""
+        if at_s < self.at_s:
+            self._remind, self._limit_s, self.at_s = call, self.at_s, at_s
 
     def move(self, at_s: float) -> None:
         """Sets the limit to another monotonic instant, earlier or later."""
+        self._remind = None
         self.at_s = at_s
         if self._task is not None:
             self._alarms.by(at_s)
 
     def expire(self) -> None:
         """The instant has come."""
+        if self._remind is not None:
+            call, self._remind = self._remind, None
+            self.at_s = self._limit_s
+            self._alarms.watched[self] = None
+            self._alarms.by(self.at_s)
+            call()
+            return
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends what is inside now, with `TimeoutError`, as if the limit had passed."""
         self._expired = True
         if self._task is not None:
             self._task.cancel()
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        loop = self._alarms.loop
+        if loop is None:
+            loop = self._alarms.loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a watchdog guards a task")
         self._task, self._cancelling = task, task.cancelling()

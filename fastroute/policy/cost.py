@@ -31,4 +31,5 @@ def expected_cost_pusd(view: EndpointView, situation: Situation) -> Pusd | None:
     if price is None:
         return None
     output = expected_output_tokens(view, situation.max_output_tokens)
-    return Pusd(situation.input_tokens * price.input_pusd + round(output * price.output_pusd) + price.request_pusd)
+    rates = price.at(situation.input_tokens) if price.tiers else price
+    return Pusd(situation.input_tokens * rates.input_pusd + round(output * rates.output_pusd) + price.request_pusd)

@@ -70,7 +70,7 @@ class CostSlo:
         spilled = _spill(ranked, situation)
         if spilled is not None:
             ranked, why = promoted(ranked, spilled), f"{ranked[0].endpoint.name} is new and has enough in flight"
-        probe = probing.probe(ranked, situation, rng)
+        probe = probing.probe(ranked, situation, rng) if situation.may_probe else None
         if probe is not None:
             ranked, why = (
                 probing.with_probe(ranked, probe, situation),
@@ -78,7 +78,8 @@ class CostSlo:
             )
         elif not feasible and situation.on_infeasible == "reject":
             return _rejected(self.name, ranked, excluded)
-        return Decision(self.name, tuple(ranked), tuple(excluded), _why(ranked[0], why), lasts, tied if lasts else 1)
+        tied = tied if lasts else 1
+        return Decision(self.name, tuple(ranked), tuple(excluded), _why(ranked[0], why), lasts, tied, probe is not None)
 
 
 def _settled(ranked: list[Candidate], tied: int, situation: Situation) -> bool:

@@ -18,7 +18,7 @@ def split(situation: Situation) -> tuple[list[EndpointView], list[Exclusion]]:
         if never is not None:
             excluded.append(Exclusion(view.endpoint, never))
         elif now is not None:
-            excluded.append(Exclusion(view.endpoint, now, view.gate_left_s or None))
+            excluded.append(Exclusion(view.endpoint, now, max(view.gate_left_s, view.paced_s) or None))
         else:
             usable.append(view)
     return usable, excluded
@@ -44,11 +44,15 @@ def unavailable(view: EndpointView) -> str | None:
     """Why this endpoint cannot serve right now; None: it can."""
     if view.gate_left_s > 0.0:
         return f"rate limited for another {view.gate_left_s:.1f} s"
+    if view.paced_s > 0.0:
+        return f"paced: its rate limit has room for the next request in {view.paced_s:.1f} s"
     if view.breaker is BreakerState.OPEN:
         return "its breaker is open"
     limit = view.endpoint.max_in_flight
     if limit is not None and view.in_flight >= limit:
         return f"at its limit of {limit} in flight"
+    if view.crowd_limit is not None:
+        return f"at {view.crowd_limit} in flight: beyond, it has become slow or refused"
     if view.admits:
         return None
     if view.breaker is BreakerState.HALF_OPEN:

@@ -30,6 +30,7 @@ class Suspicion:
         self._goods = 0
         self._level = 0
         self._next_s = 0.0
+        self.probed_s = 0.0  # when an attempt was last sent to the suspect
 
     def admits(self, now_s: float, in_flight: int) -> bool:
         """Whether one more attempt may be sent, with so many in flight."""
@@ -42,6 +43,7 @@ class Suspicion:
     def take_off(self, now_s: float) -> None:
         """An attempt is sent: another may follow no sooner than after the present wait, unless this one ends well."""
         if self.suspect:
+            self.probed_s = now_s
             self._next_s = max(self._next_s, now_s + self._wait_s())
 
     def release(self, now_s: float) -> None:

@@ -10,6 +10,7 @@ from fastroute.config.problems import ConfigError, closest, listed
 from fastroute.config.resolve import resolve
 from fastroute.core.types import Route
 from fastroute.prices.catalog import PriceBook
+from fastroute.sim.crew import Crew
 from fastroute.sim.report import Comparison, compare
 from fastroute.sim.run import Contender, Setting
 from fastroute.sim.traces import MODEL, TraceError, load_trace
@@ -32,6 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
     seeds: int = 3
     stream: bool = True
     oracle: bool = True
+    workers: int = 1  # of each configuration, learning from each other
     processes: int | None = None
 
 
@@ -48,7 +50,7 @@ def simulate(asked: Asked) -> Comparison:
     world = world or expected_world(routes)
     _check_known(routes, world, asked.world or "")
     names = contender_names(asked.configs)
-    contenders = [Contender(name, route) for name, route in zip(names, routes, strict=True)]
+    contenders = [Contender(name, route, crew=Crew(asked.workers)) for name, route in zip(names, routes, strict=True)]
     each = max(1, asked.requests // asked.seeds)
     setting = Setting(world, trace, each, asked.rate_per_s, asked.stream)
     return compare(contenders, setting, asked.seeds, oracle=asked.oracle, processes=asked.processes)

@@ -50,6 +50,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     name: str
     strategy: str
+    workers: int
     requests: int
     target: float
     attainment: Estimate
@@ -160,6 +161,7 @@ def summary(contender: Contender, runs: Sequence[Played], frontier: Frontier | N
     return Summary(
         name=contender.name,
         strategy=contender.route.strategy if contender.make is None else contender.name,
+        workers=contender.crew.workers,
         requests=sum(n.requests for n in found),
         target=target,
         attainment=attainment,

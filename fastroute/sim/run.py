@@ -10,7 +10,7 @@ Trail into one small `Line` at once, so that a long run needs little memory.
 import asyncio
 import contextvars
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -18,11 +18,12 @@ import msgspec
 from fastroute.core.failures import Failure
 from fastroute.core.ports import Sink, Strategy
 from fastroute.core.trail import Attempt, Trail
-from fastroute.core.types import ChatRequest, Endpoint, Role, Route
+from fastroute.core.types import ChatRequest, Endpoint, HedgeRule, Role, Route
 from fastroute.engine.admission import Admission
 from fastroute.engine.router import Parts, Router
 from fastroute.policy.registry import BUILT_IN, strategy
 from fastroute.prices.charge import charge
+from fastroute.sim.crew import ALONE, Crew, Worker, crew_of, shares
 from fastroute.sim.loop import VirtualClock, run_virtual
 from fastroute.sim.oracle import current_job
 from fastroute.sim.traces import Row, Trace
@@ -30,7 +31,6 @@ from fastroute.sim.weather import Phase, phases
 from fastroute.sim.wire import NAME, SimulatedApi, SimulatedClient, SimulatedDialect, SimulatedTransport
 from fastroute.sim.world import Job, Provider, job_of
 from fastroute.sim.worldfile import World
-from fastroute.stats.board import Scoreboard
 
 TICK_S = 0.25
 
@@ -54,6 +54,9 @@ Make = Callable[[Sight], Strategy]
 """Makes a strategy for one run. See `Learner`."""
 
 
+NO_HEDGES = HedgeRule(0.0, 0.0)  # oracles and other routers' rules choose, and that is all
+
+
 class Contender(msgspec.Struct, frozen=True):
     """A route under a name. `make`: another strategy in place of the route's own; must be importable, for other processes."""
 
@@ -61,6 +64,7 @@ class Contender(msgspec.Struct, frozen=True):
     route: Route
     make: Make | None = None
     tick_s: float = TICK_S  # as in production; who does not look at the statistics can do with fewer
+    crew: Crew = ALONE
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -152,17 +156,17 @@ class Run:
         self._watched = Watched()
         self._lines: list[Line] = []
         self._broke: BaseException | None = None
-        self._router = self._wired(endpoints)
+        self._workers = crew_of(contender.crew, endpoints, self._clock, seed)
+        self._routers = [self._wired(worker) for worker in self._workers]
+        self._goes_to = shares(contender.crew, len(rows), random.Random(f"{seed} shares"))
 
-    def _wired(self, endpoints: tuple[Endpoint, ...]) -> Router:
-        rng = random.Random(self._seed)
-        self._admission = Admission(Scoreboard(), endpoints, self._clock, rng)
+    def _wired(self, worker: Worker) -> Router:
         strategies: dict[str, Strategy] = {name: strategy(name) for name in BUILT_IN}
         sinks: list[Sink] = [self]
         if self._contender.make is not None:
             made = self._contender.make(Sight(self.providers, self._clock.now_s, self._setting.trace.output_points()))
             strategies[made.name] = made
-            self._route = msgspec.structs.replace(self._route, strategy=made.name)
+            self._route = msgspec.structs.replace(self._route, strategy=made.name, hedge=NO_HEDGES)
             if isinstance(made, Learner):
                 sinks.append(made)
         transports = {name: SimulatedTransport(p, self._jobs, self._loop) for name, p in self.providers.items()}
@@ -174,9 +178,9 @@ class Run:
                 strategies=strategies,
                 transport_for=lambda endpoint: transports[endpoint.name],
                 charge=charge,
-                admission=self._admission,
+                admission=worker.admission,
                 clock=self._clock,
-                rng=rng,
+                rng=worker.rng,
                 sinks=sinks,
                 on_sink_error=self._sink_broke,
             )
@@ -190,7 +194,9 @@ class Run:
             if phase.fault.step_s is not None:
                 self._loop.call_at(phase.start_s, self._step, phase.fault.step_s)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop.call_at(self._contender.tick_s, self._tick)
+        for worker in self._workers:
+            self._loop.call_at(self._contender.tick_s * (1.0 + worker.offset_ratio), self._tick, worker)
+            worker.repeat(self._loop, self._clock, lambda: not self._done.done())
         self._arrive(0)
         await self._done
         if self._broke is not None:
@@ -218,7 +224,7 @@ class Run:
         request = ChatRequest(
             f"{i}{'s' if stream else 'w'}", NAME, self._route.name, {}, self._clock.now_s(), 4 * row.input_tokens, stream
         )
-        await self._router.serve(request, SimulatedClient())
+        await self._routers[self._goes_to[i]].serve(request, SimulatedClient())
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -227,12 +233,13 @@ class Run:
         if (self._broke is not None or len(self._lines) == len(self._rows)) and not self._done.done():
             self._done.set_result(None)
 
-    def _tick(self) -> None:
+    def _tick(self, worker: Worker) -> None:
         now_s = self._clock.now_s()
-        self._admission.tick(now_s)
-        self._watched.look(self._admission, now_s)
+        worker.admission.tick(now_s)
+        if worker is self._workers[-1]:
+            self._watched.look([w.admission for w in self._workers], now_s)
         if not self._done.done():
-            self._loop.call_at(now_s + self._contender.tick_s, self._tick)
+            self._loop.call_at(now_s + self._contender.tick_s, self._tick, worker)
 
     def _step(self, by_s: float) -> None:
         self._clock.step_s += by_s
@@ -255,16 +262,16 @@ class Run:
 
 
 class Watched:
-    """Notes, tick by tick, whom the router mistrusts."""
+    """Notes, tick by tick, whom the router mistrusts; of several workers, any."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self._uneasy: dict[str, bool] = {}
 
-    def look(self, admission: Admission, now_s: float) -> None:
-        for keeper in admission.keepers():
-            name = keeper.endpoint.name
-            uneasy = not keeper.breaker.closed or keeper.suspicion.suspect or keeper.gate_until_s > now_s
+    def look(self, admissions: Sequence[Admission], now_s: float) -> None:
+        for keepers in zip(*(admission.keepers() for admission in admissions), strict=True):
+            name = keepers[0].endpoint.name
+            uneasy = any(not k.breaker.closed or k.suspicion.suspect or k.gate_until_s > now_s for k in keepers)
             if uneasy != self._uneasy.get(name, False):
                 self._uneasy[name] = uneasy
                 self.changes.append(Change(now_s, name, uneasy))

@@ -155,7 +155,9 @@ class SimulatedReply:
         self._call, self._pieces, self._loop = call, pieces, call._loop
         self.status = call.course.status
         hint_s = call.course.retry_after_s
-        self.headers: Mapping[str, str] = {} if hint_s is None else {"retry-after": f"{hint_s:g}"}
+        self.headers: Mapping[str, str] = call.provider.told(call._loop.time())
+        if hint_s is not None:
+            self.headers = {**self.headers, "retry-after": f"{hint_s:g}"}
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[bool] | None = None
 

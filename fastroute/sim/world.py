@@ -98,6 +98,13 @@ class Bucket:
     def take(self, amount: float) -> None:
         self._level -= amount
 
+    def standing(self, ratio: float, now_s: float) -> tuple[float, float, float]:
+        """(the most it holds, what it holds, seconds until it is full)."""
+        self.lacks_s(0.0, ratio, now_s)
+        per_s = max(1e-9, self._per_s * ratio)
+        most = max(1.0, per_s * BURST_S)
+        return most, self._level, (most - self._level) / per_s
+
 
 class Provider:
     """One simulated endpoint. Touched by the loop's thread only."""
@@ -130,6 +137,17 @@ class Provider:
         if self._tokens is not None:
             waits_s.append(self._tokens.lacks_s(job.input_tokens + job.output_tokens, ratio, now_s))
         return max(waits_s)
+
+    def told(self, now_s: float) -> dict[str, str]:
+        """What a reply's headers tell of the limits, as OpenAI's do."""
+        headers: dict[str, str] = {}
+        ratio = self.forecast.at(now_s).limit_ratio
+        for of, bucket in (("requests", self._requests), ("tokens", self._tokens)):
+            if bucket is not None and self.spec.tells_limits:
+                most, level, full_in_s = bucket.standing(ratio, now_s)
+                told = {"limit": f"{most:.0f}", "remaining": f"{max(0, math.floor(level))}", "reset": f"{full_in_s * 1000:.0f}ms"}
+                headers |= {f"x-ratelimit-{what}-{of}": text for what, text in told.items()}
+        return headers
 
     def receive(self, job: Job, now_s: float) -> Course:
         """An attempt arrives."""

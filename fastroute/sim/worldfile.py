@@ -62,6 +62,7 @@ class EndpointWorld(Section, frozen=True):
     slope_ratio: Factor = 0.1  # all times grow by this share per request in flight beyond the knee
     requests_per_minute: Count | None = None  # beyond: 429 with Retry-After; None: no limit
     tokens_per_minute: Count | None = None  # input and output; None: no limit
+    tells_limits: bool = False  # in the headers of every reply, as OpenAI does
     cancel_stops_billing: bool = True  # False: goes on generating, and charging, when the caller has left
     price_factor: Factor = 1.0  # of what the configuration believes
 

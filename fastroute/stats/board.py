@@ -18,8 +18,9 @@ from typing import NotRequired, TypedDict, Unpack
 
 from fastroute.core.failures import Blame
 from fastroute.core.types import BreakerState, Endpoint, EndpointView
+from fastroute.stats.kept import OLDEST_S, VERSION, KeptBoard, age_s
 from fastroute.stats.lengths import Lengths
-from fastroute.stats.record import EndpointRecord, Flight
+from fastroute.stats.record import EndpointRecord, Flight, place_of
 
 __all__ = ["Ending", "Flight", "Scoreboard", "Standing"]
 
@@ -43,6 +44,8 @@ class Standing(TypedDict, total=False):
     suspect: bool
     admits: bool
     gate_left_s: float
+    paced_s: float
+    crowd_limit: int | None
 
 
 class Scoreboard:
@@ -56,7 +59,7 @@ class Scoreboard:
     def add(self, endpoint: Endpoint) -> None:
         """Starts keeping statistics. What is known stays where the endpoint is still the same server and model."""
         known = self._records.get(endpoint.name)
-        if known is None or _place(known.endpoint) != _place(endpoint):
+        if known is None or place_of(known.endpoint) != place_of(endpoint):
             self._records[endpoint.name] = EndpointRecord(endpoint, self._lengths)
         else:
             known.endpoint = endpoint
@@ -142,6 +145,13 @@ class Scoreboard:
             **standing,
         )
 
+    def usual_ttft(self, endpoint: Endpoint, now_s: float) -> tuple[float, float]:
+        """(seconds, seconds per input token) to first content in the long run."""
+        first = self._records[endpoint.name].first
+        base_s, per_token_s = first.predicted(now_s)
+        ratio = first.long_ratio(now_s)
+        return base_s * ratio, per_token_s * ratio
+
     def suspected(self, endpoint: Endpoint) -> None:
         """An episode of trouble begins: the long run as it stands is set aside."""
         self._records[endpoint.name].suspected()
@@ -172,6 +182,27 @@ class Scoreboard:
         record = self._records[endpoint.name]
         return {"ttft": record.ttft_export.to_dict(), "total": record.total_export.to_dict()}
 
+    def newest_s(self) -> float | None:
+        """When anything was last learned; None: never."""
+        return max((r.sampled_s for r in self._records.values() if r.sampled_s is not None), default=None)
+
+    def kept(self, now_s: float, wall_s: float) -> KeptBoard:
+        """For the next run: every endpoint of which enough is known."""
+        found = {name: record.kept(now_s) for name, record in self._records.items()}
+        return KeptBoard(VERSION, wall_s, {name: k for name, k in found.items() if k is not None}, self._lengths.kept())
+
+    def recall(self, kept: KeptBoard, now_s: float, wall_s: float) -> list[str]:
+        """Begins with what an earlier run kept of endpoints at the same place still and used within a day. Gives their names."""
+        gap_s = age_s(kept, wall_s)
+        if gap_s > OLDEST_S:
+            return []
+        fit = {n: k for n, k in kept.endpoints.items() if n in self._records and k.age_s + gap_s <= OLDEST_S}
+        recalled = [n for n, k in fit.items() if place_of(self._records[n].endpoint) == k.place]
+        for name in recalled:
+            self._records[name].recall(fit[name], gap_s, now_s)
+        self._lengths.recall(kept.lengths)
+        return recalled
+
     def _land(self, flight: Flight) -> bool:
         """Takes the flight out of the air; False where it had ended before."""
         if flight.ended:
@@ -190,7 +221,3 @@ def _failed(flight: Flight, blame: Blame, now_s: float) -> None:
         record.outcomes.failure(now_s)
     if blame is Blame.SLOW and flight.first_content_s is None:
         record.saw_waiting(flight, now_s)
-
-
-def _place(endpoint: Endpoint) -> tuple[object, ...]:
-    return endpoint.base_url, endpoint.model, endpoint.region, endpoint.profile.dialect

@@ -24,6 +24,7 @@ import msgspec
 
 from fastroute.core.types import TailTable
 from fastroute.stats import priors
+from fastroute.stats.kept import WEIGHT, KeptScale, KeptSlope, KeptSums, KeptTail, half
 from fastroute.stats.scale import Scale, seconds
 from fastroute.stats.window import Window
 
@@ -35,6 +36,7 @@ FIT_SAMPLES = 100
 FIT_EVERY = 20
 FIT_SPREAD = 0.5  # standard deviation of log sizes: the 90th percentile is about four times the 10th
 FIT_DOUBT = 4.0  # a slope under two standard errors is none, one little above it is shrunk
+FIT_FORM = "least squares and log sizes"  # see `KeptSums`
 FIT_MEMORY = 1.0 - 1.0 / 300.0
 
 
@@ -73,6 +75,19 @@ class SizeSlope:
         self._log, self._log2 = self._log * FIT_MEMORY + log, self._log2 * FIT_MEMORY + log * log
         due = self._n >= FIT_SAMPLES and self._n % FIT_EVERY == 0
         return self._fit() if due and self._spread() >= FIT_SPREAD else None
+
+    def kept(self) -> KeptSlope:
+        """For the next run."""
+        sums = [self._weight, self._x, self._y, self._xx, self._xy, self._yy, self._log, self._log2]
+        return KeptSlope(self.per_token, self.usual, self._n, KeptSums(FIT_FORM, sums))
+
+    def recall(self, kept: KeptSlope) -> None:
+        """Begins with what was kept, at half its weight."""
+        self.per_token, self.usual = kept.per_token, kept.usual
+        if kept.fit.form == FIT_FORM and len(kept.fit.sums) == 8 and min(kept.fit.sums) >= 0.0 and kept.fit.sums[0] >= 1.0:
+            sums = [WEIGHT * s for s in kept.fit.sums]
+            self._weight, self._x, self._y, self._xx, self._xy, self._yy, self._log, self._log2 = sums
+            self._n = half(kept.n)
 
     def _spread(self) -> float:
         mean = self._log / self._weight
@@ -185,6 +200,20 @@ class FirstContent:
             self._scale.recover(self._marked)
             self.window.restore()
         self._marked = None
+
+    def kept(self, now_s: float) -> tuple[KeptScale, KeptSlope, KeptTail] | None:
+        """For the next run; in an episode of trouble the long run as it was before. None: too little is known."""
+        if self._warm is not None:
+            return None
+        return self._scale.kept(now_s, self._marked), self._slope.kept(), self.window.kept(now_s)
+
+    def recall(self, kept: tuple[KeptScale, KeptSlope, KeptTail], kept_s: float, now_s: float) -> None:
+        """Begins with what was kept at `kept_s`, at half its weight: no warm-up is needed."""
+        scale, slope, tail = kept
+        self._scale.recall(scale, kept_s)
+        self._slope.recall(slope)
+        self.window.recall(tail, now_s)
+        self._warm, self.samples = None, self.window.samples
 
     def table(self, now_s: float) -> TailTable:
         return self.window.table(now_s)

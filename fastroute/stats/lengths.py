@@ -8,10 +8,13 @@ log-normal.
 import math
 
 from fastroute.stats import priors
+from fastroute.stats.kept import WEIGHT, KeptSums
 
 SIGMA = 0.8  # prior
 PRIOR_WEIGHT = 10.0
 POOL_WEIGHT = 20.0
+FORM = "log moments"  # see `KeptSums`
+LONGEST_LOG = 20.0  # some 500 million tokens
 MEMORY = 1.0 - 1.0 / 200.0
 POINTS: tuple[tuple[float, float], ...] = (  # (z of the normal distribution, weight): where it is cut and how much lies there
     (-0.674, 0.50),
@@ -35,6 +38,18 @@ class Lengths:
         log = math.log(max(1, output_tokens))
         self._weight = self._weight * MEMORY + 1.0
         self._log, self._log2 = self._log * MEMORY + log, self._log2 * MEMORY + log * log
+
+    def kept(self) -> KeptSums:
+        """For the next run."""
+        return KeptSums(FORM, [self._weight, self._log, self._log2])
+
+    def recall(self, kept: KeptSums) -> None:
+        """Begins with what was kept, at half its weight."""
+        if kept.form != FORM or len(kept.sums) != 3:
+            return
+        weight, log, log2 = kept.sums
+        if 0.0 < weight <= 1.0 / (1.0 - MEMORY) + 1.0 and 0.0 <= log <= weight * LONGEST_LOG and 0.0 <= log2 <= log * LONGEST_LOG:
+            self._weight, self._log, self._log2 = WEIGHT * weight, WEIGHT * log, WEIGHT * log2
 
     def moments(self) -> tuple[float, float]:
         """Mean and variance of the log length."""

@@ -18,6 +18,7 @@ from bisect import bisect_left
 from collections import deque
 
 from fastroute.stats import priors
+from fastroute.stats.kept import KeptPace, half
 from fastroute.stats.scale import Scale, seconds
 
 PACE_HALF_LIFE_S = 30.0
@@ -76,6 +77,18 @@ class Pace:
         """Call on a tick."""
         self._whole.refresh()
 
+    def kept(self, now_s: float) -> KeptPace:
+        """For the next run; in an episode of trouble the long run as it was before."""
+        return KeptPace(self._scale.kept(now_s, self._marked), self._streams, self._wholes, self._whole.replies())
+
+    def recall(self, kept: KeptPace, kept_s: float) -> None:
+        """Begins with what was kept at `kept_s`, at half its weight. A pace that streams have shown stays shown."""
+        self._scale.recall(kept.scale, kept_s)
+        self._streams = max(half(kept.streams), min(kept.streams, STREAMS_SHOW))
+        self._wholes = max(half(kept.wholes), min(kept.wholes, GUESS_AFTER))
+        for tokens, total_s in kept.replies[-REPLIES:]:
+            self._whole.add(tokens, total_s, self._guess_s, LEAN)
+
     def mark(self) -> None:
         self._marked = self._scale.long_run()
 
@@ -114,6 +127,9 @@ class _Line:
         if self._due is not None:
             self._fit(*self._due)
             self._due = None
+
+    def replies(self) -> list[tuple[int, float]]:
+        return list(self._replies)
 
     def slope(self, toward: float) -> float:
         """Seconds per token, 0 at least."""

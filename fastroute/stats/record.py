@@ -10,6 +10,7 @@ import msgspec
 
 from fastroute.core.types import Endpoint, TailTable
 from fastroute.stats.export import LatencyHistogram
+from fastroute.stats.kept import KeptEndpoint
 from fastroute.stats.latency import Bound, FirstContent
 from fastroute.stats.lengths import Lengths
 from fastroute.stats.outcomes import OutcomeRing
@@ -113,6 +114,22 @@ class EndpointRecord:
             self._scalars, self._scalars_s = self._compute(now_s), now_s
         return self._scalars
 
+    def kept(self, now_s: float) -> KeptEndpoint | None:
+        """For the next run. None: too little is known."""
+        first = self.first.kept(now_s)
+        if first is None or self.sampled_s is None:
+            return None
+        age_s = max(0.0, now_s - self.sampled_s)
+        return KeptEndpoint(place_of(self.endpoint), age_s, *first, self.pace.kept(now_s), self.lengths.kept())
+
+    def recall(self, kept: KeptEndpoint, gap_s: float, now_s: float) -> None:
+        """Begins with what was kept `gap_s` ago."""
+        self.first.recall((kept.ttft, kept.slope, kept.tail), now_s - gap_s, now_s)
+        self.pace.recall(kept.pace, now_s - gap_s)
+        self.lengths.recall(kept.lengths)
+        self.sampled_s = now_s - gap_s - kept.age_s
+        self.tail, self._scalars = self.first.table(now_s), None
+
     def suspected(self) -> None:
         """An episode of trouble begins: the long run as it stands is set aside."""
         self.first.mark()
@@ -203,3 +220,8 @@ class EndpointRecord:
             self.first.long_ratio(now_s),
             window.rate.per_s(now_s),
         )
+
+
+def place_of(endpoint: Endpoint) -> tuple[str, str, str | None, str]:
+    """Which server and model it is, whatever its name: endpoints at one place are the same."""
+    return endpoint.base_url, endpoint.model, endpoint.region, endpoint.profile.dialect

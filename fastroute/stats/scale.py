@@ -9,9 +9,12 @@ Source: selection notes 2.1, 2.4; pitfall 10.
 
 import math
 
+from fastroute.stats.kept import KeptScale, half
+
 GAIN = 0.02
 LONG_GAIN = 0.002
 CLIP = 0.7  # log units
+RECALLED = 25  # the most samples that what is read back counts as: the first new ones move it by 4 %
 UNCLIPPED = 3  # the first samples may say that the prior was far off
 FASTEST_S, SLOWEST_S = 1e-4, 3600.0
 
@@ -61,6 +64,15 @@ class Scale:
     def recover(self, long_run: float) -> None:
         """Back to a long-run value remembered from better days."""
         self._short = self._long = math.log(long_run)
+
+    def kept(self, now_s: float, long_run: float | None = None) -> KeptScale:
+        """For the next run. `long_run`: another than the present one."""
+        return KeptScale(self.long_run() if long_run is None else long_run, self.value(now_s), self.n)
+
+    def recall(self, kept: KeptScale, kept_s: float) -> None:
+        """Begins with what was kept at `kept_s`: it has faded toward the long run since."""
+        self._short, self._long = math.log(kept.now), math.log(kept.long)
+        self._seen_s, self.n = kept_s, min(half(kept.n), RECALLED)
 
     def _log_now(self, now_s: float) -> float:
         age_s = now_s - self._seen_s

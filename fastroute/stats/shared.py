@@ -3,11 +3,11 @@
 Rules. One writer per slab, at any time: its worker, or, once that has died, whoever reclaims the slab. Readers never write,
 never wait and never lock. Everything is over a writable buffer that somebody else made; nothing here knows processes.
 
-Theory of operation. A slab holds plain cells (in flight, rate-limit gate and switch per endpoint; a few named totals), each an
-aligned 8-byte word that a reader sees whole; and a ring of lessons. A lesson is written first and counted after it. Its
-record carries its own number and a checksum, so a reader that comes too early finds it unfinished and asks again later, and
-one that comes too late finds another lesson in its place, skips forward and counts what it lost. Instants are on the
-monotonic clock, which all processes of a machine share.
+Theory of operation. A slab holds plain cells (in flight, rate-limit gate, switch and last probe per endpoint; a few named
+totals), each an aligned 8-byte word that a reader sees whole; and a ring of lessons. A lesson is written first and counted
+after it. Its record carries its own number and a checksum, so a reader that comes too early finds it unfinished and asks
+again later, and one that comes too late finds another lesson in its place, skips forward and counts what it lost. Instants
+are on the monotonic clock, which all processes of a machine share.
 
 What can go wrong. A worker dies in the middle of a record: it was not counted yet, and its successor writes over it. A slab
 whose worker is gone shows nobody in flight; its lessons, gates, switches and totals stay, for the successor to begin with.
@@ -47,18 +47,19 @@ class Slab:
     """One worker's part of the shared memory. `memory` is exactly `Slab.size_bytes(endpoints)` long.
 
     `totals`: named sums, which outlive their worker. By endpoint: `in_flight`, attempts under way; `gates_s`, when the rate-limit
-    gate opens (0.0: it is open); `switches_s`, when it was last switched by hand (on positive, off negative, 0.0 never).
+    gate opens (0.0: it is open); `switches_s`, when it was last switched by hand (on positive, off negative, 0.0 never);
+    `probes_s`, when it was last sent an attempt as a suspect (0.0 never).
     """
 
     def __init__(self, memory: memoryview, endpoints: int) -> None:
-        parts = _split(memory, _HEADER_WORDS, TOTALS, endpoints, endpoints, endpoints)
+        parts = _split(memory, _HEADER_WORDS, TOTALS, endpoints, endpoints, endpoints, endpoints)
         self._header, self.totals, self.in_flight = parts[0].cast("q"), parts[1].cast("q"), parts[2].cast("q")
         self.gates_s, self.switches_s = parts[3].cast("d"), parts[4].cast("d")
-        self._ring = parts[5]
+        self.probes_s, self._ring = parts[5].cast("d"), parts[6]
 
     @staticmethod
     def size_bytes(endpoints: int) -> int:
-        return (_HEADER_WORDS + TOTALS + 3 * endpoints) * _WORD_BYTES + RING_LESSONS * _RECORD_BYTES
+        return (_HEADER_WORDS + TOTALS + 4 * endpoints) * _WORD_BYTES + RING_LESSONS * _RECORD_BYTES
 
     # --- whose it is ---
 

@@ -26,6 +26,7 @@ from math import exp2
 
 from fastroute.core.types import TailTable
 from fastroute.stats import priors
+from fastroute.stats.kept import WEIGHT, KeptTail, half
 
 BOUNDS: tuple[float, ...] = tuple(0.05 * 1.06**k for k in range(136))
 LAST = len(BOUNDS) - 1
@@ -228,6 +229,21 @@ class Window:
             self.long, self._marked = self._marked, None
         self.short = Horizon(self.short.half_life_s)
         self._made_s = None
+
+    def kept(self, now_s: float) -> KeptTail:
+        """The long horizon for the next run; in an episode of trouble, as it was before."""
+        long = (self._marked or self.long).copy()
+        unit = long.weight(now_s)
+        return KeptTail([w / unit for w in long.events], [w / unit for w in long.censored], self.samples)
+
+    def recall(self, kept: KeptTail, now_s: float) -> None:
+        """Begins with what was kept, at half its weight."""
+        self.clear()
+        self.long.landmark_s = now_s
+        for i, (events, censored) in enumerate(zip(kept.events, kept.censored, strict=True)):
+            self.long.add(i, WEIGHT * events)
+            self.long.add_bound(i, WEIGHT * censored)
+        self.samples = half(kept.samples)
 
     def stale(self, now_s: float) -> bool:
         """Whether `table` would give something else than last time: new samples, or old ones that have lost weight."""

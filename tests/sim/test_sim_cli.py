@@ -50,3 +50,10 @@ def test_mistakes_are_told_with_exit_code_2(arguments, told):
     done = simulate(*arguments)
     assert done.exit_code == 2
     assert told in done.output
+
+
+def test_several_workers_twice_the_same():
+    runs = [simulate(*QUICK, "-c", FIVE, "--no-oracle", "--workers", "3", "--json") for _ in range(2)]
+    assert runs[0].exit_code == 0, runs[0].output
+    assert runs[0].output == runs[1].output
+    assert json.loads(runs[0].output)["configs"][0]["workers"] == 3

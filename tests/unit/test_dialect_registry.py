@@ -2,6 +2,9 @@
 
 from fastroute.core.ports import ClientApi, Dialect
 from fastroute.dialects.anthropic_messages import AnthropicDialect
+from fastroute.dialects.anthropic_vertex import AnthropicVertexDialect
+from fastroute.dialects.gemini_api import GeminiApi
+from fastroute.dialects.gemini_dialect import GeminiDialect
 from fastroute.dialects.openai_chat import OpenAIChatApi
 from fastroute.dialects.openai_dialect import OpenAIDialect
 from fastroute.dialects.registry import client_apis, dialects
@@ -12,6 +15,8 @@ def test_dialects() -> None:
     assert {name: type(dialect) for name, dialect in known.items()} == {
         "openai_chat": OpenAIDialect,
         "anthropic_messages": AnthropicDialect,
+        "anthropic_vertex": AnthropicVertexDialect,
+        "gemini": GeminiDialect,
     }
     assert all(dialect.name == name for name, dialect in known.items())
 
@@ -23,5 +28,5 @@ def test_dialects_are_given_the_clock() -> None:
 
 def test_client_apis() -> None:
     known: dict[str, ClientApi] = client_apis()
-    assert {name: type(api) for name, api in known.items()} == {"openai_chat": OpenAIChatApi}
+    assert {name: type(api) for name, api in known.items()} == {"openai_chat": OpenAIChatApi, "gemini": GeminiApi}
     assert client_apis() == client_apis() or client_apis() is not known, "built anew for each caller"

@@ -10,6 +10,7 @@ from fastroute.core.types import BreakerState, ChatRequest, Outcome
 from fastroute.engine import admission
 from fastroute.engine.admission import Admission, Gatekeeper
 from fastroute.engine.exchange import Exchange
+from fastroute.policy.budget import Budget
 from fastroute.sim.loop import run_virtual
 from fastroute.stats.board import Scoreboard
 
@@ -22,7 +23,7 @@ def made(clock, *endpoints):
 
 def exchange(clock, *tiers):
     request = ChatRequest("r", "fake", "auto", {}, clock.now_s(), 400, stream=True)
-    return Exchange(request, FakeClient(clock), route(*tiers), Trail(request, started_wall_s=0.0), clock)
+    return Exchange(request, FakeClient(clock), route(*tiers), Trail(request, started_wall_s=0.0), clock, Budget(0.05, 0.05))
 
 
 def fly(room, x, on, outcome):
@@ -101,8 +102,8 @@ def test_a_retry_hint_closes_the_gate_for_at_least_as_long():
     clock = Clock()
     room = made(clock, A)
     fly(room, exchange(clock, (A,)), A, failed(Failure.RATE_LIMITED, retry_after_s=7.0))
-    assert 7.0 <= room.views((A,), clock.now_s())[0].gate_left_s <= 7.7
-    clock.at_s += 7.71
+    assert 7.0 <= room.views((A,), clock.now_s())[0].gate_left_s <= 8.75
+    clock.at_s += 8.76
     assert room.views((A,), clock.now_s())[0].gate_left_s == 0.0
     assert room.views((A,), clock.now_s())[0].breaker is BreakerState.CLOSED
 

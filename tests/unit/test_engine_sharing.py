@@ -10,6 +10,7 @@ from fastroute.engine import sharing
 from fastroute.engine.admission import Admission
 from fastroute.engine.exchange import Exchange
 from fastroute.engine.sharing import NotingBoard, Seat, Sharing
+from fastroute.policy.budget import Budget
 from fastroute.stats.board import Scoreboard
 from fastroute.stats.lessons import Kind
 from fastroute.stats.shared import Slabs
@@ -41,7 +42,14 @@ class Worker:
         return self.room.views((on,), self.clock.now_s())[0]
 
     def exchange(self):
-        return Exchange(request(self.clock), FakeClient(self.clock), route(ALL), Trail(request(self.clock), 0.0), self.clock)
+        return Exchange(
+            request(self.clock),
+            FakeClient(self.clock),
+            route(ALL),
+            Trail(request(self.clock), 0.0),
+            self.clock,
+            Budget(0.05, 0.05),
+        )
 
     def fly(self, on=A, outcome=None, took_s=0.4, first_s=0.2, tokens=40):
         """One stream, from sending to its end, in no time at all for the others."""
@@ -244,7 +252,7 @@ def test_a_gate_closes_everywhere_for_as_long_as_the_provider_asked():
     left = [w.view().gate_left_s for w in crew.workers]
     assert left[0] == left[1] > 8.9
     assert [w.room.keeper(A).refusals for w in crew.workers] == [1, 1]
-    crew.clock.at_s += 10.0
+    crew.clock.at_s += 12.0
     assert [w.view().gate_left_s for w in crew.workers] == [0.0, 0.0]
 
 
@@ -455,3 +463,59 @@ def test_sharing_wants_a_board_that_takes_notes():
     room = Admission(Scoreboard(), ALL, crew.clock, random.Random(1))
     with pytest.raises(AssertionError):
         Sharing(Seat(crew.slabs, 0, "t"), room, ("a", "b", "l"), random.random)
+
+
+def suspects(crew, on=A):
+    """Makes the endpoint a suspect everywhere, and waits until all may probe it."""
+    for _ in range(3):
+        crew.workers[0].fly(on, outcome=failed(Failure.FIRST_CONTENT_TIMEOUT), took_s=3.0)
+        crew.settle()
+    crew.clock.at_s += 5.0
+    keepers = [worker.room.keeper(on) for worker in crew.workers]
+    assert all(k.suspicion.suspect and k.breaker.closed and k.admits(crew.clock.at_s, False) for k in keepers)
+    return keepers
+
+
+def test_one_workers_probe_of_a_suspect_makes_all_wait():
+    """Pitfall 40: one that is hedged and loses teaches nothing, and yet nobody else follows at once."""
+    crew = Crew(3)
+    keepers = suspects(crew)
+    crew.workers[1].fly(outcome=failed(Failure.SUPERSEDED))
+    crew.settle()
+    assert not any(k.admits(crew.clock.at_s, False) for k in keepers)
+    crew.clock.at_s += 10.0
+    assert all(k.admits(crew.clock.at_s, False) for k in keepers)
+
+
+def test_after_a_good_probe_the_next_may_follow_at_once_everywhere():
+    crew = Crew(3)
+    keepers = suspects(crew)
+    crew.workers[1].fly(first_s=0.01, took_s=0.02)
+    crew.settle()
+    assert all(k.suspicion.suspect and k.admits(crew.clock.at_s, False) for k in keepers)
+
+
+def test_a_probe_that_fails_there_opens_a_half_open_breaker_here():
+    crew = Crew(2)
+    for _ in range(3):
+        crew.workers[0].fly(outcome=failed(Failure.SERVER_ERROR))
+    crew.settle()
+    crew.clock.at_s += 2.0
+    breakers = [worker.room.keeper(A).breaker for worker in crew.workers]
+    assert [b.state(crew.clock.at_s) for b in breakers] == [BreakerState.HALF_OPEN] * 2
+    crew.workers[1].fly(outcome=failed(Failure.SERVER_ERROR), took_s=0.1)
+    crew.settle()
+    assert [b.state(crew.clock.at_s) for b in breakers] == [BreakerState.OPEN] * 2
+
+
+def test_a_late_failure_from_before_the_opening_says_nothing_new():
+    crew = Crew(2)
+    slow = crew.workers[1].room.flight(A, crew.workers[1].exchange())
+    with slow:
+        for _ in range(3):
+            crew.workers[0].fly(outcome=failed(Failure.SERVER_ERROR))
+        crew.settle()
+        crew.clock.at_s += 2.0
+        slow.land(failed(Failure.SERVER_ERROR), crew.clock.at_s)
+    crew.settle()
+    assert all(w.room.keeper(A).breaker.state(crew.clock.at_s) is BreakerState.HALF_OPEN for w in crew.workers)

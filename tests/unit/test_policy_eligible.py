@@ -111,3 +111,10 @@ def test_a_gate_is_only_named_where_waiting_for_it_would_help():
         situation(msgspec.structs.replace(capable("a", context_tokens=1), gate_left_s=3.0), view("b", gate_left_s=3.0))
     )
     assert [e.gate_left_s for e in excluded] == [None, 3.0]
+
+
+def test_a_paced_endpoint_and_a_crowded_one_say_so():
+    assert "room for the next request in 1.5 s" in reason(view(admits=False, paced_s=1.5))
+    assert "at 8 in flight" in reason(view(admits=False, crowd_limit=8))
+    _, excluded = split(situation(view("a", admits=False, paced_s=1.5)))
+    assert excluded[0].gate_left_s == 1.5

@@ -51,7 +51,7 @@ def trail(*attempts: Attempt, overrides: Overrides | None = None, **changes: Any
 
 
 def reply_headers(trail: Trail, now_s: float, whole: bool) -> dict[str, str]:
-    lines = reply_lines(trail, now_s, whole).split("\r\n")
+    lines = reply_lines(trail, now_s, whole).decode("ascii").split("\r\n")
     assert lines.pop() == ""
     return dict(line.split(": ", 1) for line in lines)
 

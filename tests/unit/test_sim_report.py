@@ -57,7 +57,7 @@ def test_a_comparison_has_every_contender_with_its_numbers(compared):
     assert relaxed.calibration != strict.calibration
     assert relaxed.cost_usd.lo <= relaxed.cost_usd.mean <= relaxed.cost_usd.hi
     assert relaxed.cost_vs_state_oracle.mean > 0.9
-    assert relaxed.hedge_ratio.mean == 0.0
+    assert 0.0 <= relaxed.hedge_ratio.mean < 0.05
     assert relaxed.attempts_per_request.mean >= 1.0
     assert relaxed.faults[0].fault == "brownout cheap"
     assert relaxed.faults[0].detected == relaxed.faults[0].times > 0
