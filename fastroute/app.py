@@ -9,6 +9,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -19,11 +20,17 @@ from fastroute.config.catalog import Catalog
 from fastroute.config.resolve import resolve
 from fastroute.config.schema import Config, masked
 from fastroute.core.ports import Sink
+from fastroute.dialects.gemini_api import door_sign
+from fastroute.dialects.messages_api import MessagesApi
+from fastroute.dialects.rate_headers import rate_limits
 from fastroute.dialects.registry import client_apis, dialects
+from fastroute.dialects.responses_api import PATH as RESPONSES_PATH
 from fastroute.engine.admission import Admission, Gatekeeper
 from fastroute.engine.clock import SystemClock
+from fastroute.engine.pacers import Pacers
 from fastroute.engine.router import Parts, Router
-from fastroute.engine.sharing import NotingBoard, Seat, Sharing
+from fastroute.engine.sharing import EXCHANGE_S, NotingBoard, Seat, Sharing
+from fastroute.engine.state_file import StateFile
 from fastroute.policy.registry import BUILT_IN, strategy
 from fastroute.prices.catalog import PriceBook
 from fastroute.prices.charge import charge
@@ -42,8 +49,8 @@ from fastroute.telemetry.runtime import runtime
 from fastroute.transport.choice import Transports
 
 CHAT_PATH = "/v1/chat/completions"
+MESSAGES_PATH = "/v1/messages"
 TICK_S = 0.25
-EXCHANGE_S = 0.05  # between workers
 REMEMBERED_TRAILS = 10_000
 log = structlog.get_logger("fastroute")
 
@@ -51,7 +58,7 @@ log = structlog.get_logger("fastroute")
 def catalog_of(config: Config) -> Catalog:
     """The endpoints and routes of a configuration, priced from the snapshot."""
     prices = PriceBook.load()
-    return resolve(config, prices.price_of, prices.capabilities_of)
+    return resolve(config, prices.price_of, prices.capabilities_of, prices.models_of)
 
 
 class App:
@@ -66,16 +73,24 @@ class App:
         self._seat = seat
         self.config, self.clock, self.rng = config, SystemClock(), random.Random()
         self.prices = PriceBook.load()
-        self.catalog = resolve(config, self.prices.price_of, self.prices.capabilities_of)
+        self.catalog = resolve(config, self.prices.price_of, self.prices.capabilities_of, self.prices.models_of)
         endpoints = tuple(self.catalog.endpoints.values())
-        self.admission = Admission(Scoreboard() if seat is None else NotingBoard(), endpoints, self.clock, self.rng)
+        pacers = Pacers(rate_limits, 1.0 if seat is None else 1.0 / len(seat.slabs))
+        self.admission = Admission(Scoreboard() if seat is None else NotingBoard(), endpoints, self.clock, self.rng, pacers)
         self._sharing = None if seat is None else Sharing(seat, self.admission, tuple(self.catalog.endpoints), self.rng.random)
+        file = config.statistics.file
+        self._state = StateFile(Path(file), self.admission.board, self.clock) if file else None
         self.transports = Transports(config.providers)
         self.sink_errors: Counter[str] = Counter()
         metrics = Metrics(self._readings, self.clock, __version__, self.catalog.routes, self.catalog.endpoints)
         self.telemetry = Telemetry(metrics, RequestLog(lines) if lines else None, RecentTrails(REMEMBERED_TRAILS))
         self.router = Router(self._parts((*sinks, self.telemetry)))
-        self.data = DataPort(self.router, {CHAT_PATH: client_apis()["openai_chat"]}, self._views(), self.clock, self._limits())
+        apis, counting = client_apis(), MessagesApi(counts=True)
+        spoken = {CHAT_PATH: apis["openai_chat"], MESSAGES_PATH: apis["anthropic_messages"]}
+        spoken[RESPONSES_PATH] = apis["openai_responses"]
+        self.data = DataPort(self.router, spoken, self._views(), self.clock, self._limits())
+        self.data.answer_at(MESSAGES_PATH + "/count_tokens", counting, counting.counted)
+        self.data.api_at = door_sign
         self.stopping = asyncio.Event()
         self.admin = AdminPort(self._admin_calls(), token=seat.token if seat else config.listen.admin_token)
         self._ticking: list[asyncio.Task[None]] = []
@@ -89,25 +104,38 @@ class App:
         self.transports.prepare()
         admin_host, admin_port = ("127.0.0.1", 0) if self._seat else (listen.admin_host, listen.admin_port)
         admin_port = await self.admin.start(admin_host, admin_port)
+        if self._state:
+            self._state.load()
         if self._seat and self._sharing:
             self._sharing.take_over(os.getpid())
             self._seat.slab.admin_port = admin_port
             self._ticking.append(asyncio.create_task(self._exchange(self._sharing), name="exchange"))
         port = await self.data.start(listen.host, listen.port)
         self._ticking.append(asyncio.create_task(self._tick(), name="tick"))
+        self.admission.lag.start(asyncio.get_running_loop(), self.clock)
+        if self._state and self._keeps:
+            self._ticking.append(asyncio.create_task(self._state.keep(), name="statistics"))
         return port, admin_port
 
     async def stop(self, drain_s: float | None = None) -> bool:
         """Drains and closes. False: requests were still running when their time was up."""
         clean = await self.data.drain(self.config.listen.drain_s if drain_s is None else drain_s)
         await self.admin.stop()
+        self.admission.lag.stop()
         for task in self._ticking:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._state and self._keeps:
+            self._state.save()
         await self.transports.aclose()
         self.telemetry.close()
         return clean
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether this process writes the statistics' file: of several workers, which all learn the same, only the first."""
+        return self._seat is None or self._seat.slot == 0
 
     async def _tick(self) -> None:
         """Four times a second: overdue flights, tail tables, log lines."""

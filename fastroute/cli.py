@@ -118,15 +118,18 @@ def check(file: Path) -> None:
 
 @main.command()
 @click.option("--config", "-c", type=FILE, envvar="FASTROUTE_CONFIG", help="As for serve.")
+@click.option("--stats", type=FILE, help="Statistics that a sidecar has written (`statistics.file`); none: before any request.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 @click.argument("request", type=FILE)
-def explain(config: Path | None, as_json: bool, request: Path) -> None:
+def explain(config: Path | None, stats: Path | None, as_json: bool, request: Path) -> None:
     """Dry run: who would serve REQUEST (a chat completion body in JSON), and why not the others. Sends nothing."""
     from fastroute import dry_run
 
     loaded, _ = _find_config(config, None)
     try:
-        report = dry_run.explain(loaded, request.read_bytes())
+        report = dry_run.explain(loaded, request.read_bytes(), stats)
+    except dry_run.BadStatistics as error:
+        _fail(str(error))
     except (OSError, dry_run.BadRequest) as error:
         _fail(f"{request}: {error}")
     if as_json:
@@ -180,6 +183,7 @@ def demo(seconds: float, rate: float, ledger: Path) -> None:
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Mean requests a second (the trace's own).")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Runs of each configuration.")
 @click.option("--stream/--whole", default=True, show_default=True, help="How replies come.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes, as for serve.")
 @click.option("--oracle/--no-oracle", default=True, show_default=True, help="Play the all-knowing router too, to compare costs.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 @click.option("--html", "page", type=FILE, help="Write a page with charts.")
@@ -203,6 +207,21 @@ def simulate(trace: str, configs: tuple[Path, ...], as_json: bool, page: Path | 
         from fastroute.sim.table import text
 
         click.echo(text(found))
+
+
+@main.group("import")
+def import_() -> None:
+    """Rewrite another router's configuration as ours."""
+
+
+@import_.command("litellm")
+@click.option("--output", "-o", type=FILE, help="Where to write the configuration (standard output).")
+@click.argument("file", type=FILE)
+def import_litellm(file: Path, output: Path | None) -> None:
+    """Rewrite LiteLLM's proxy FILE; tells every key that was not mapped, and checks the result."""
+    from fastroute.importing import command
+
+    sys.exit(command.run(file, output))
 
 
 @main.command()

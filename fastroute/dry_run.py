@@ -2,6 +2,7 @@
 
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 from fastroute.app import catalog_of
@@ -12,16 +13,25 @@ from fastroute.engine import explain as engine
 from fastroute.engine.admission import Admission
 from fastroute.engine.choice import Chooser
 from fastroute.engine.clock import SystemClock
+from fastroute.engine.state_file import read
 from fastroute.policy.registry import BUILT_IN, strategy
 from fastroute.stats.board import Scoreboard
+from fastroute.stats.kept import NotKept
 
 
 class BadRequest(ValueError):
     """The request cannot be read, or names no route."""
 
 
-def explain(config: Config, body: bytes) -> dict[str, Any]:
-    """What `serve` would choose for this chat completion body at its start, before anything was measured. Raises `BadRequest`."""
+class BadStatistics(ValueError):
+    """The statistics' file cannot be read."""
+
+
+def explain(config: Config, body: bytes, stats: Path | None = None) -> dict[str, Any]:
+    """What `serve` would choose for this chat completion body at its start. Raises `BadRequest`, `BadStatistics`.
+
+    `stats`: the file that it would start with; None: before anything was measured.
+    """
     clock, rng, catalog = SystemClock(), random.Random(0), catalog_of(config)
     try:
         request = client_apis()["openai_chat"].decode(body, "explain", clock.now_s())
@@ -31,8 +41,18 @@ def explain(config: Config, body: bytes) -> dict[str, Any]:
     if route is None:
         raise BadRequest(f"there is no route, endpoint or model {request.model!r}")
     admission = Admission(Scoreboard(), catalog.endpoints.values(), clock, rng)
+    if stats is not None:
+        _recall(stats, admission, clock)
     chooser = Chooser({name: strategy(name) for name in BUILT_IN}, admission, clock, rng)
     return engine.explain(request, route, chooser, clock)
+
+
+def _recall(stats: Path, admission: Admission, clock: SystemClock) -> None:
+    try:
+        found = read(stats)
+    except (OSError, NotKept) as error:
+        raise BadStatistics(f"{stats}: {error}") from None
+    admission.board.recall(found, clock.now_s(), clock.wall_s())
 
 
 def show(report: dict[str, Any]) -> None:

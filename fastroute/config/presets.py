@@ -18,6 +18,8 @@ GENERIC = {
     "anthropic_messages": "anthropic-compatible",
     "gemini": "gemini-compatible",
     "anthropic_vertex": "vertex-claude",
+    "bedrock_converse": "bedrock",
+    "openai_responses": "responses-compatible",
 }
 """The preset that stands for a dialect without any provider's departures from it."""
 

@@ -108,8 +108,18 @@ def _check_provider(name: str, provider: Node, providers: Node | None, problems:
     elif preset is not None:
         _check_without_base_url(name, provider, preset, problems)
     _check_way(name, provider, problems)
+    if preset is not None:
+        _check_signing(name, provider, preset, problems)
     if preset is not None and preset.name == "azure-foundry" and provider.get("api_version") is None:
         problems.add(provider.spot, f"providers.{name}: preset 'azure-foundry' needs 'api_version'")
+
+
+def _check_signing(name: str, provider: Node, preset: Preset, problems: Problems) -> None:
+    """That an access key goes to nobody but who checks its signature: elsewhere it would be sent as it is."""
+    auth, dialect = provider.get("auth"), provider.get("dialect")
+    spoken = preset.profile.dialect if dialect is None or dialect.value is None else dialect.value
+    if auth is not None and auth.value == "sigv4" and spoken != "bedrock_converse":
+        problems.add(auth.spot, f"providers.{name}.auth: 'sigv4' is for Bedrock only")
 
 
 def _check_preset(name: str, provider: Node, providers: Node | None, problems: Problems) -> Preset | None:

@@ -120,14 +120,23 @@ class Provider(Section, frozen=True):
         default_factory=dict
     )
     dialect: Annotated[
-        Literal["openai_chat", "anthropic_messages", "gemini", "anthropic_vertex"] | None,
+        Literal["openai_chat", "anthropic_messages", "gemini", "anthropic_vertex", "bedrock_converse", "openai_responses"] | None,
         Meta(description="Speaks another dialect than its preset says; needs `base_url`."),
     ] = None
     auth: Annotated[
-        Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "none"] | None,
-        Meta(description="How the key is sent, where the preset's way is not the one: `bearer` for Entra tokens."),
+        Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "sigv4", "none"] | None,
+        Meta(
+            description="How the key is sent, where the preset's way is not the one: `bearer` for Entra tokens; `sigv4` signs "
+            "for AWS, `api_key` being `ID:SECRET` or `ID:SECRET:TOKEN`."
+        ),
     ] = None
-    region: Annotated[Text | None, Meta(description="Region of its endpoints, for display and for telling them apart.")] = None
+    region: Annotated[
+        Text | None,
+        Meta(
+            description="Region of its endpoints, for display and for telling them apart; with `auth: sigv4` the one to sign "
+            "for, where the address does not tell it."
+        ),
+    ] = None
     organization: Annotated[HeaderValue | None, Meta(description="OpenAI organization, sent as `OpenAI-Organization`.")] = None
     project: Annotated[HeaderValue | None, Meta(description="OpenAI project, sent as `OpenAI-Project`.")] = None
     api_version: Annotated[Text | None, Meta(description="Azure: the `api-version`; selects the classic deployments path.")] = (

@@ -265,6 +265,7 @@ class EndpointView(msgspec.Struct, frozen=True, gc=False):
     suspect: bool = False
     admits: bool = True  # breaker, suspect gate and in-flight limit would let one more in
     gate_left_s: float = 0.0  # rate-limit gate: seconds until it may be used again
+    goods: int = 0  # of a suspect: good outcomes in a row
     crowd_limit: int | None = None  # it has as many in flight as experience says are good for it; None: fewer, or no matter
     paced_s: float = 0.0  # its rate limits have room for the next request so many seconds from now
     output_points: tuple[tuple[float, float], ...] = ()  # answer lengths as (tokens, weight); empty: spread around the mean

@@ -20,6 +20,9 @@ from fastroute.dialects.anthropic_reply import AnthropicReader
 from fastroute.dialects.anthropic_request import MessagesRequest, messages_request
 from fastroute.dialects.anthropic_terms import reread
 from fastroute.dialects.bridge import Bridge
+from fastroute.dialects.elsewhere import as_chat, retold
+from fastroute.dialects.messages_api import NAME as MESSAGES
+from fastroute.dialects.messages_relay import MessagesRelay, own_betas, own_body
 from fastroute.dialects.openai_conversation import conversation
 from fastroute.dialects.openai_faults import reply_fault
 from fastroute.dialects.openai_writer import OpenAIWriter
@@ -55,8 +58,10 @@ class AnthropicDialect:
 
     def translate(self, request: ChatRequest, endpoint: Endpoint) -> MessagesRequest:
         """The body alone, with the list of what could not be said. Raises as `encode` does."""
+        if request.api == MESSAGES:
+            return MessagesRequest(own_body(request, endpoint), own_betas(request))
         if request.api != _OPENAI:
-            raise unsupported("api", f"requests of {request.api} clients cannot be put to {self.name}")
+            request = as_chat(request, self.name)
         _refuse_tools(request)
         return messages_request(conversation(request), endpoint)
 
@@ -70,6 +75,10 @@ class AnthropicDialect:
         return fault
 
     def translator(self, request: ChatRequest, endpoint: Endpoint) -> Translator:
+        if request.api == MESSAGES:
+            return MessagesRelay(request, endpoint.model)
+        if request.api != _OPENAI:
+            return retold(self.translator(as_chat(request, self.name), endpoint), request, endpoint.model)
         writer = OpenAIWriter(request, int(self._wall_s()), endpoint.model)
         return Bridge(AnthropicReader(_names_back(request)), writer)
 

@@ -9,12 +9,13 @@ overdue, so that a hanging endpoint is known before its first answer.
 import math
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from fastroute.core.failures import Blame, Failure, Fault
 from fastroute.core.ports import Clock, Rng
 from fastroute.core.types import BreakerState, Endpoint, EndpointView, HedgeRule, Outcome, Route
 from fastroute.engine.exchange import Exchange
+from fastroute.engine.lag import Lag
 from fastroute.engine.pacers import Pacers, account_of
 from fastroute.policy.breaker import Breaker
 from fastroute.policy.budget import Budget
@@ -31,6 +32,8 @@ UNHINTED_GATE_S = 0.25  # doubled per consecutive refusal, up to MAX_UNHINTED_GA
 MAX_UNHINTED_GATE_S = 8.0
 LONG = 2  # of the five points of an answer's length: about its 90th percentile
 _SAYS_NOTHING = {Failure.CLIENT_GONE, Failure.SUPERSEDED, Failure.UNSUPPORTED, Failure.INTERNAL}
+ALARM_S = 20.0
+PACE_TOKENS, USUAL_TOKENS = 16, 200  # seen so many, a stream is judged by how long it would take for a usual answer
 USUAL_HEDGES = HedgeRule()
 
 
@@ -88,18 +91,31 @@ class Gatekeeper:
         self.gate_until_s = max(self.gate_until_s, now_s + hold_s)
 
 
+class Pouring(Protocol):
+    """A stream under way."""
+
+    @property
+    def output_tokens_seen(self) -> int:
+        """So far."""
+
+    @property
+    def pace_end_s(self) -> float:
+        """When the latest of them came, less the time a slow client took."""
+
+
 class Flight:
     """One attempt in flight, counted from the entry of its `with` block to its end whatever happens in it.
 
     `land` says how the attempt ended; what it taught is learned at the end of the block, when the client has its answer.
     """
 
-    __slots__ = ("_admission", "_outcome", "_pace_end_s", "_reserved_tokens", "_x", "keeper", "probe", "sample")
+    __slots__ = ("_admission", "_outcome", "_pace_end_s", "_reserved_tokens", "_x", "drips", "keeper", "probe", "sample")
 
     def __init__(self, admission: "Admission", keeper: Gatekeeper, x: Exchange) -> None:
         self._admission, self.keeper, self._x = admission, keeper, x
         self._outcome: Outcome | None = None
         self._pace_end_s = 0.0
+        self.drips = False  # its stream was found to be too slow, and counted as bad
         self._reserved_tokens: float | None = None  # None: nothing limits it
 
     def __enter__(self) -> Self:
@@ -120,6 +136,7 @@ class Flight:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.keeper.in_flight -= 1
+        self._admission.streaming.pop(self, None)
         if self.sample.overdue:
             self.keeper.overdue -= 1
         if self._reserved_tokens is not None:
@@ -161,8 +178,22 @@ class Flight:
             if pacer.binds and not bound:
                 self._admission.epoch += 1
 
-    def first_content(self, now_s: float) -> None:
-        self._admission.board.first_content(self.sample, now_s)
+    def first_content(self, now_s: float, pouring: Pouring | None = None) -> None:
+        """`pouring`: the stream from here on; its pace is judged as soon as it shows."""
+        board = self._admission.board
+        if self._admission.lag.late(now_s):
+            board.overlook(self.sample, now_s)
+            return
+        board.first_content(self.sample, now_s)
+        if pouring is not None and self.sample.stream:
+            self._admission.streaming[self] = pouring
+
+    def will_be_late(self, output_tokens: int, until_s: float) -> bool:
+        """Whether a usual answer would end after the objective at the pace of the tokens that had come by then."""
+        first_s, total_s = self.sample.first_content_s, self._x.objective.total_s or self._x.deadline_s
+        if first_s is None or output_tokens < PACE_TOKENS:
+            return False
+        return first_s - self.sample.started_s + USUAL_TOKENS * (until_s - first_s) / (output_tokens - 1) > total_s
 
     def land(self, outcome: Outcome, pace_end_s: float) -> None:
         """Notes the lesson. `pace_end_s`: when the last upstream bytes came, less the time a slow client took."""
@@ -176,10 +207,12 @@ class Admission:
         self, board: Scoreboard, endpoints: Iterable[Endpoint], clock: Clock, rng: Rng, pacers: Pacers | None = None
     ) -> None:
         self.board, self._clock, self._rng = board, clock, rng
-        self.pacers = pacers or Pacers()
+        self.pacers, self.lag = pacers or Pacers(), Lag()
         self.epoch = 0  # what was decided before it last changed must be decided anew
         self._keepers: dict[str, Gatekeeper] = {}
         self._budgets: dict[str, Budget] = {}
+        self._alarmed_until_s = 0.0  # an endpoint has become suspect: the next one may be as well
+        self.streaming: dict[Flight, Pouring] = {}  # begun, and too short so far to tell their pace
         self._passing: dict[str, None] = {}  # names of endpoints that no configuration holds, oldest first
         for endpoint in endpoints:
             self.keeper(endpoint)
@@ -233,6 +266,7 @@ class Admission:
             now_s,
             breaker=BreakerState.HALF_OPEN if panic and state is BreakerState.OPEN else state,
             suspect=keeper.suspicion.suspect,
+            goods=keeper.suspicion.goods,
             admits=paced_s == 0.0 and not crowded and keeper.admits(now_s, panic),
             gate_left_s=max(0.0, keeper.gate_until_s - now_s),
             paced_s=paced_s,
@@ -260,6 +294,10 @@ class Admission:
     def tick(self, now_s: float) -> None:
         """Marks overdue flights and refreshes the tail tables. Call four times a second."""
         self.epoch += 1
+        if self.lag.late(now_s):  # content may have come that nobody has read yet
+            return
+        for flight in [f for f, p in self.streaming.items() if p.output_tokens_seen >= PACE_TOKENS]:
+            self._judge_pace(flight, self.streaming.pop(flight), now_s)
         for sample in self.board.tick(now_s):
             keeper = self._keepers[sample.endpoint]
             keeper.overdue += 1
@@ -271,10 +309,11 @@ class Admission:
 
     def learn(self, flight: Flight, outcome: Outcome, pace_end_s: float) -> None:
         """Gives an attempt's end to statistics, breaker, suspicion and gate."""
-        fault = outcome.fault
-        if fault is not None and fault.failure in _SAYS_NOTHING:
+        fault, late = outcome.fault, self.lag.late(self._clock.now_s())
+        if fault is not None and (fault.failure in _SAYS_NOTHING or (late and fault.rule.blame is Blame.SLOW)):
             self.forget(flight)
             return
+        flight.sample.thinned = flight.sample.thinned or late
         usage = outcome.usage
         tokens = usage.output_tokens if usage is not None and not usage.estimated else None
         if fault is None:
@@ -304,7 +343,7 @@ class Admission:
         keeper.refusals = 0
         if keeper.in_flight >= CROWD or keeper.ceiling.most < math.inf:
             self._crowd(flight, now_s)
-        if not flight.sample.overdue and keeper.suspicion.good(now_s):
+        if not (flight.sample.overdue or flight.drips) and keeper.suspicion.good(now_s):
             self.board.recovered(keeper.endpoint)
         if not calm or self.board.is_young(flight.sample):
             self.epoch += 1
@@ -319,6 +358,15 @@ class Admission:
         else:
             keeper.ceiling.good(in_flight, now_s)
 
+    def _judge_pace(self, flight: Flight, pouring: Pouring, now_s: float) -> None:
+        """A stream has shown its pace: bad where a usual answer would be late by it. A slow client's pauses do not count."""
+        tokens, until_s = pouring.output_tokens_seen, pouring.pace_end_s
+        if flight.will_be_late(tokens, until_s):
+            flight.drips = True
+            self.epoch += 1
+            self.board.drips(flight.sample, tokens, until_s)
+            self._bad(flight.keeper, now_s, self._rng.random())
+
     def _judge(self, flight: Flight, fault: Fault, blame: Blame) -> None:
         keeper, now_s, jitter = flight.keeper, self._clock.now_s(), self._rng.random()
         self.epoch += 1
@@ -331,7 +379,7 @@ class Admission:
             keeper.refuse(fault, now_s, jitter)
             if fault.failure is Failure.RATE_LIMITED:
                 keeper.pacer.refused(flight.sample.record.scalars(now_s).rate_per_s, keeper.gate_until_s)
-        if blame in (Blame.ERROR, Blame.SLOW) and not flight.sample.overdue:
+        if blame in (Blame.ERROR, Blame.SLOW) and not (flight.sample.overdue or flight.drips):
             self._bad(keeper, now_s, jitter)
 
     def _spent(self, keeper: Gatekeeper, now_s: float, jitter: float) -> None:
@@ -342,5 +390,6 @@ class Admission:
                 other.breaker.land(Blame.KEY, now_s, jitter, False)
 
     def _bad(self, keeper: Gatekeeper, now_s: float, jitter: float) -> None:
-        if keeper.suspicion.bad(now_s, jitter):
+        if keeper.suspicion.bad(now_s, jitter, now_s < self._alarmed_until_s):
             self.board.suspected(keeper.endpoint)
+            self._alarmed_until_s = now_s + ALARM_S

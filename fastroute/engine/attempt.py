@@ -74,6 +74,11 @@ class Sending:
         """When the last upstream bytes came, less the time spent waiting for a slow client: for the provider's pace."""
         return self._read_at_s - self._client_wait_s
 
+    @property
+    def output_tokens_seen(self) -> int:
+        """Tokens that have come so far."""
+        return self.translator.output_tokens_seen if self.translator is not None else 0
+
     async def run(self, flight: Flight, watchdog: Watchdog, stall_s: float) -> Outcome:
         """Sends and relays. `flight` is told of first content; until then the watchdog's limit stands, then `stall_s` anew."""
         self._flight, self._watchdog, self._stall_s = flight, watchdog, stall_s
@@ -178,7 +183,7 @@ class Sending:
         now_s = self._read_at_s
         self.committed = True
         self.attempt.first_content_s = self._x.trail.first_content_s = now_s
-        self._flight.first_content(now_s)
+        self._flight.first_content(now_s, self)
         self._watchdog.move(min(now_s + self._stall_s, self._latest_s))
         self._x.reply.open_stream(self._x.trail)
 

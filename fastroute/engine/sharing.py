@@ -33,7 +33,7 @@ LESSONS_PER_EXCHANGE = 12  # latency samples taken in from all the others togeth
 FEWEST_PER_WORKER = 4
 BOUNDS_KEPT = 1000
 GOODS_THAT_MATTER = 12  # to a breaker and a suspicion, between two failures: more change nothing, and cost time
-ALARMS = frozenset((Kind.BAD, Kind.OVERDUE))
+ALARMS = frozenset((Kind.BAD, Kind.OVERDUE, Kind.DRIPS))
 
 
 Note = tuple[Kind, Flight, float, int | None, Blame, int]  # what, of whom, when, output tokens, blame, stands for so many
@@ -104,6 +104,12 @@ class NotingBoard(Scoreboard):
             if tally is not None:
                 self._alarm(tally, (Kind.OVERDUE, flight, now_s, None, Blame.NONE, 1))
         return late
+
+    def drips(self, flight: Flight, output_tokens: int, now_s: float) -> None:
+        tally = self.tallies.get(flight.record)
+        if tally is not None and not flight.ended:
+            self._alarm(tally, (Kind.DRIPS, flight, now_s, output_tokens, Blame.NONE, 1))
+        super().drips(flight, output_tokens, now_s)
 
     def _alarm(self, tally: Tally, note: Note) -> None:
         """Notes what is always told, after the successes before it."""
@@ -263,6 +269,7 @@ class Replay:
             Kind.GOODS: self._goods,
             Kind.BAD: self._bad,
             Kind.OVERDUE: self._overdue,
+            Kind.DRIPS: self._drips,
             Kind.GONE: self._gone,
         }
 
@@ -332,6 +339,13 @@ class Replay:
             self._bounds[key] = flight.bound
             if len(self._bounds) > BOUNDS_KEPT:
                 del self._bounds[next(iter(self._bounds))]
+        self._suspect(keeper, lesson)
+
+    def _drips(self, key: tuple[int, int, float], lesson: Lesson, keeper: Gatekeeper) -> None:
+        flight = self._flight(key, lesson, keeper)
+        flight.first_content_s = lesson.first_content_s
+        self._board.drips(flight, lesson.output_tokens or 0, lesson.at_s)
+        self._board.abandon(flight, lesson.at_s)  # its end is another lesson
         self._suspect(keeper, lesson)
 
     def _gone(self, key: tuple[int, int, float], lesson: Lesson, keeper: Gatekeeper) -> None:

@@ -4,7 +4,7 @@ Rules.
 - CLOSED -> OPEN: three errors in a row; or, of at least 8 outcomes in 30 s, half are errors or rate-limit answers; or 60 %
   are slow. A rate-limit answer counts in the rate only; it neither makes nor breaks a row. A wrong key or a missing
   deployment opens at once, for 5 minutes.
-- OPEN lasts 1 s x 2^k, at most 60 s, give or take 20 %; k counts openings and falls by one per healthy (closed) minute.
+- OPEN lasts 1 s x 2^k, at most 20 s, give or take 20 %; k counts openings and falls by one per healthy (closed) minute.
 - HALF OPEN admits one attempt at a time. Two good ones close the breaker; any bad one, a rate-limit answer too, opens it
   again. An attempt that taught nothing (client gone, bad request) gives its place back.
 
@@ -27,7 +27,7 @@ IN_A_ROW = 3
 FEWEST = 8
 ERROR_RATIO = 0.5
 SLOW_RATIO = 0.6
-OPEN_S, LONGEST_OPEN_S, KEY_OPEN_S = 1.0, 60.0, 300.0
+OPEN_S, LONGEST_OPEN_S, KEY_OPEN_S = 1.0, 20.0, 300.0
 JITTER = 0.2
 HEALTHY_S = 60.0
 GOODS_TO_CLOSE = 2

@@ -28,6 +28,7 @@ YOUNG_REST_S = 5.0
 YOUNG_CHANCE = 0.2
 SAFETY = 0.9
 UNEASY = 0.05
+SUSPECT_CHANCE = 0.5
 
 
 def probe(ranked: list[Candidate], situation: Situation, rng: Rng) -> Candidate | None:
@@ -53,7 +54,7 @@ def with_probe(ranked: list[Candidate], probed: Candidate, situation: Situation)
 
 
 def _due(view: EndpointView) -> bool:
-    return view.in_flight == 0 and _rested(view)
+    return view.in_flight <= view.goods and _rested(view)
 
 
 def _rested(view: EndpointView) -> bool:
@@ -75,7 +76,7 @@ def _chance(view: EndpointView, situation: Situation, rate_per_s: float) -> floa
     if not _hopeful(view, situation):
         return SHARE * RARELY if view.age_s is None or view.age_s >= LONG_REST_S else 0.0
     if view.suspect:
-        return min(1.0, max(SHARE, 0.2 * rate_per_s))
+        return 1.0 if view.goods else min(1.0, max(SHARE, SUSPECT_CHANCE * rate_per_s))
     return SHARE / max(SHARE, 1.0 - SHARE * REST_S * rate_per_s)
 
 

@@ -13,6 +13,7 @@ from fastroute.policy.cost import expected_output_tokens, output_points
 
 PACE_MARGIN = 1.15
 NEVER = float("inf")
+SUSPECT_RISK = 0.3  # three of its last eight were bad; its table, which leans on the long run, says so late
 SOONEST_S = 1e-9  # a prediction of 0 is none
 
 
@@ -21,6 +22,12 @@ def p_miss(view: EndpointView, situation: Situation, limits: tuple[float, float]
     first_s, total_s = limits
     if first_s <= 0.0 or total_s <= 0.0:
         return 1.0
+    missed = _late(view, situation, first_s, total_s)
+    return max(missed, SUSPECT_RISK) if view.suspect else missed
+
+
+def _late(view: EndpointView, situation: Situation, first_s: float, total_s: float) -> float:
+    """P(too late) by the tables."""
     predicted_s, tail = max(view.predicted_ttft_s(situation.input_tokens), SOONEST_S), view.ttft_tail
     pace_s, most = PACE_MARGIN * view.tpot_s, situation.max_output_tokens or NEVER
     missed, shorter = 0.0, 1.0

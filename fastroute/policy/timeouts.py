@@ -4,7 +4,8 @@ Theory of operation. An attempt waits for first content as long as it can while 
 could follow it the time it needs: what is left, less the 90th percentile of that endpoint, less 0.3 s; never under 1 s; all
 that is left where nobody could follow. An endpoint that is known (20 samples) is given up sooner: at four times its own
 99th percentile, and 2 s at least, something is wrong with this attempt, not with the estimate. A stream from one that is
-not known may use half of what is left. Whole replies have no first
+not known may use half of what is left. A suspect is given up while the next one can still keep the promise: what is sent
+there to find out whether it has recovered need not be late. Whole replies have no first
 token to wait for: their whole time takes its place.
 
 What can go wrong. Where less is left than the next endpoint needs, waiting longer beats starting anew: an attempt is then
@@ -20,6 +21,7 @@ from fastroute.policy.cost import output_points
 from fastroute.policy.risk import PACE_MARGIN
 
 HANDOVER_S = 0.3
+RESCUE_S = 0.05
 LEAST_S = 1.0
 KNOWN_SAMPLES = 20
 FAR_BEYOND = 4.0
@@ -43,11 +45,22 @@ def first_content_timeout_s(
     if left_s - LEAST_S < next_s:
         return left_s
     patience_s = left_s - next_s
-    if view.samples >= KNOWN_SAMPLES:
+    if view.suspect and request.stream:
+        patience_s = min(patience_s, _rescue_s(route, left_s, next_s, request))
+    elif view.samples >= KNOWN_SAMPLES:
         patience_s = min(patience_s, max(FAR_LEAST_S, FAR_BEYOND * quantile_s(view, 0.99, request)))
     elif request.stream:
         patience_s = min(patience_s, left_s / 2)
     return max(LEAST_S, patience_s)
+
+
+def _rescue_s(route: Route, left_s: float, next_s: float, request: ChatRequest) -> float:
+    """How long may be waited if the next one is still to have first content in time."""
+    asked = request.overrides
+    promised_s = route.objective.ttft_s if asked.ttft_s is None else asked.ttft_s
+    if promised_s is None:
+        return left_s
+    return promised_s - ((asked.deadline_s or route.deadline_s) - left_s) - next_s + HANDOVER_S - RESCUE_S
 
 
 def _needs_s(other: EndpointView, request: ChatRequest, left_s: float) -> float:

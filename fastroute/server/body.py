@@ -47,12 +47,17 @@ class BodyReader:
 
     def take(self, content: StreamReader) -> bytes | None:
         """A body that has come whole, of which nothing was read; None, untouched, where it is over a limit."""
-        size_bytes = content.total_bytes
-        if size_bytes > self._limits.max_bytes or self.held_bytes + size_bytes > self._limits.max_held_bytes:
+        if not self.hold(content.total_bytes):
             return None
-        self.held_bytes += size_bytes
         pieces = content._buffer  # reading it would have aiohttp look for more bytes, at the cost of a parser's call
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def hold(self, size_bytes: int) -> bool:
+        """Counts a body in, until it is released; False where it is over a limit."""
+        if size_bytes > self._limits.max_bytes or self.held_bytes + size_bytes > self._limits.max_held_bytes:
+            return False
+        self.held_bytes += size_bytes
+        return True
 
     def release(self, size_bytes: int) -> None:
         self.held_bytes -= size_bytes

@@ -27,16 +27,15 @@ from fastroute.core.ports import ClientApi, ClientGone, Clock, ReplyPort
 from fastroute.core.trail import Trail
 from fastroute.core.types import ChatRequest
 from fastroute.server.accepting import Acceptor
+from fastroute.server.asked import Asked
+from fastroute.server.at_once import at_once, body_of
 from fastroute.server.body import BodyLimits, BodyReader
 from fastroute.server.headers import failure_headers, request_id, safe_value
-from fastroute.server.overrides import Headers, parse_overrides
 from fastroute.server.protocol import Connection, ConnectionLimits, Listener, Taken, speak_http11
 from fastroute.server.refusal import Refused, respond
 from fastroute.server.reply import Reply
 
-LATER_APIS = frozenset(
-    ("/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/rerank")
-)
+LATER_APIS = frozenset(("/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/rerank"))
 LIVE_PATHS = ("/health/live", "/health/liveliness", "/healthz")
 READY_PATHS = ("/health/ready", "/health/readiness", "/readyz")
 FLUSH_S = 2.0  # at the end of a drain: how long last bytes may take to leave, and cancelled requests to clean up
@@ -87,6 +86,7 @@ class DataPort:
     """Serves clients on one socket. `apis` maps paths, such as /v1/chat/completions, to what is spoken there."""
 
     on_error: Callable[[str, BaseException], None] = staticmethod(log_error)
+    api_at: Callable[[str], ClientApi | None] = staticmethod(lambda target: None)  # of paths that name a model
 
     def __init__(
         self, router: Serving, apis: Mapping[str, ClientApi], views: Views, clock: Clock, settings: DataSettings | None = None
@@ -174,6 +174,8 @@ class DataPort:
             _check_protocol(request)
         path = request.rel_url.raw_path
         methods = self._exact.get(path)
+        if methods is None and (api := self.api_at(request.rel_url.raw_path_qs)) is not None:
+            methods = {"POST": self._chat(api)}
         if methods is None:
             methods = next(({"GET": found} for prefix, found in self._below.items() if path.startswith(prefix)), None)
         if methods is None:
@@ -199,15 +201,20 @@ class DataPort:
 
     def _chat(self, api: ClientApi) -> Responder:
         async def serve(request: web.BaseRequest, rid: str) -> web.StreamResponse:
-            body = await self._bodies.read(request)
+            body = await body_of(self._bodies, request, api)
             connection, http11 = cast(Connection, request.protocol), request.version >= (1, 1)
             reply = Reply(connection, self._clock, self._is_draining, not (http11 and request.keep_alive), http11)
             try:
-                return Answered(await self._answer(api, request.headers, body, reply, rid))
+                return Answered(await self._answer(Asked(api, request.headers), body, reply, rid))
             finally:
                 self._bodies.release(len(body))
 
         return serve
+
+    def answer_at(self, path: str, api: ClientApi, answer: Callable[[bytes], bytes]) -> None:
+        """Has POSTs to `path` answered at once, without the router. See `at_once`."""
+        serve = at_once(self._bodies, api, answer)
+        self._exact |= {path: {"POST": serve}, path.removeprefix("/v1"): {"POST": serve}}
 
     def take(self, connection: Connection, message: RawRequestMessage, content: StreamReader) -> Taken | None:
         """The fast lane's chat requests: come whole, and nothing special. See `protocol.Lane`."""
@@ -219,20 +226,28 @@ class DataPort:
         body = self._bodies.take(content) if content.is_eof() else None
         if body is None:
             return None
+        return self._taken(connection, Asked(api, message.headers, message.headers.get(ID_HEADER)), body)
+
+    def retake(self, connection: Connection, facts: Asked, body: bytes) -> Taken | None:
+        """See `protocol.Lane`."""
+        return self._taken(connection, facts, body) if not self.draining and self._bodies.hold(len(body)) else None
+
+    def _taken(self, connection: Connection, asked: Asked, body: bytes) -> Taken:
         self._enter()
-        rid = request_id(message.headers.get(ID_HEADER))
-        return self._answer(api, message.headers, body, Reply(connection, self._clock, self._is_draining), rid), len(body)
+        reply = Reply(connection, self._clock, self._is_draining)
+        return Taken(self._answer(asked, body, reply, request_id(asked.sent_id)), len(body), asked)
 
     def left(self, held_bytes: int) -> None:
         """See `protocol.Lane`."""
         self._bodies.release(held_bytes)
         self._leave()
 
-    async def _answer(self, api: ClientApi, headers: Headers, body: bytes, reply: Reply, rid: str) -> bool:
+    async def _answer(self, asked: Asked, body: bytes, reply: Reply, rid: str) -> bool:
         """Answers one chat request, whatever happens: an outer wall. Whether its connection may serve another one."""
+        api = asked.api
         try:
             chat = api.decode(body, rid, self._clock.now_s())
-            chat.overrides = parse_overrides(headers)
+            chat.overrides = asked.overrides()
             await self._router.serve(chat, reply)
             if not reply.begun:
                 raise RuntimeError("the router gave no answer")

@@ -29,6 +29,7 @@ _TAG_VALUE = re.compile(r"[!-+\--~]{1,128}", re.ASCII)  # visible, no comma
 _NAMES = tuple(
     istr(PREFIX + n) for n in ("route", "slo-ttft-ms", "slo-ms", "deadline-ms", "max-cost-usd", "hedge", "explain", "tags")
 )
+_BETAS = istr("anthropic-beta")
 
 
 class Headers(Protocol):
@@ -41,11 +42,12 @@ class Headers(Protocol):
 
 def parse_overrides(headers: Headers) -> Overrides:
     """The overrides a request's headers ask for. Raises `FaultError` (BAD_REQUEST) with the header's name as `param`."""
+    betas = ",".join(headers.getall(_BETAS)) if _BETAS in headers else ""
     for name in _NAMES:
         if name in headers:
             break
     else:
-        return AS_CONFIGURED
+        return Overrides(betas=betas) if betas else AS_CONFIGURED
     explain = _switch(headers, "explain")
     return Overrides(
         route=_name(headers, "route"),
@@ -56,6 +58,7 @@ def parse_overrides(headers: Headers) -> Overrides:
         hedge=_switch(headers, "hedge") is not False,
         explain=bool(explain),
         tags=_tags(headers, "tags"),
+        betas=betas,
     )
 
 

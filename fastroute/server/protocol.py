@@ -13,8 +13,8 @@ complete request, a `Lane` may answer it: its coroutine runs in a second task of
 and kept for the next (`_drive`), and writes to the socket; neither aiohttp's task is woken nor a request object made. The
 message is taken out of aiohttp's queue before its task looks there; while the lane answers (`_running`), that task sleeps,
 or goes to sleep, as between any two requests: so nothing may wake it, the connection is not idle, and what is pipelined
-behind waits in aiohttp's queue. Everything else takes aiohttp's path. `ASSUMPTIONS` names what this leans on; a test fails
-when aiohttp changes it.
+behind waits in aiohttp's queue. A head that comes again, byte for byte, need not be parsed again (`known.py`). Everything
+else takes aiohttp's path. `ASSUMPTIONS` names what this leans on; a test fails when aiohttp changes it.
 
 What can go wrong. aiohttp's C parser reports a broken chunk of a body that is being read as a new, broken message, and
 leaves the reader waiting: `_break_bodies` wakes it. This file leans on private names of aiohttp 3.14.
@@ -22,7 +22,7 @@ leaves the reader waiting: `_break_bodies` wakes it. This file leans on private 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from aiohttp import HttpVersion11, web
@@ -32,6 +32,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from fastroute.server.headers import request_id
+from fastroute.server.known import KnownHead
 from fastroute.server.refusal import error_body, respond
 
 
@@ -47,14 +48,22 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
     max_field_bytes: int = 8190
 
 
-Taken = tuple[Coroutine[Any, Any, bool], int]
+class Taken(NamedTuple):
+    """What a lane took."""
+
+    answering: Coroutine[Any, Any, bool]  # whether the connection may go on
+    held_bytes: int
+    facts: object  # of its head, for `retake`
 
 
 class Lane(Protocol):
     """Answers requests that came whole on an idle connection."""
 
     def take(self, connection: "Connection", message: RawRequestMessage, content: StreamReader) -> Taken | None:
-        """The coroutine that answers it and says whether the connection may go on; the bytes it holds. None: not mine."""
+        """None: not mine."""
+
+    def retake(self, connection: "Connection", facts: Any, body: bytes) -> Taken | None:
+        """As `take`, of a request whose head is known: the same but for its length. None: not now."""
 
     def left(self, held_bytes: int) -> None:
         """A request that was taken has ended, or was cancelled before it began."""
@@ -135,6 +144,7 @@ class Connection(RequestHandler):
         "_driver_waits",
         "_head_timer",
         "_held_bytes",
+        "_known",
         "_lane",
         "_limits",
         "_running",
@@ -146,6 +156,7 @@ class Connection(RequestHandler):
         self._limits, self._lane = limits, lane
         self._held_bytes: int | None = None  # by the request in the fast lane
         self._answering: Coroutine[Any, Any, bool] | None = None  # taken, and not begun
+        self._known: KnownHead[object] = KnownHead()
         self._driver: asyncio.Task[None] | None = None
         self._driver_waits: asyncio.Future[None] | None = None
         self._between = True  # aiohttp has nothing to do: its task waits for a request, or is about to
@@ -181,6 +192,8 @@ class Connection(RequestHandler):
         self._stop_send_timer()
 
     def data_received(self, data: bytes) -> None:
+        if self._known.facts is not None and self._retake(data):
+            return
         waiter, served = self._waiter, self._request_count
         self._waiter = None  # aiohttp wakes nobody
         super().data_received(data)
@@ -193,22 +206,42 @@ class Connection(RequestHandler):
             self._disarm()
         if self._messages and type(self._messages[-1][0]) is _ErrInfo:
             self._break_bodies()
-        if self._between and not self._running and not self._take_fast_lane():
-            self._leave_to_aiohttp()
+        if self._between and not self._running:
+            facts = self._take_fast_lane()
+            if facts is None:
+                self._leave_to_aiohttp()
+            elif not self._messages and self._held_bytes is not None:
+                self._known.learn(data, self._held_bytes, facts)
 
     # --- the fast lane ---
 
-    def _take_fast_lane(self) -> bool:
-        """Whether the lane has taken the one request that came."""
+    def _take_fast_lane(self) -> object:
+        """The facts of the one request that came, where the lane has taken it."""
         if self._lane is None or len(self._messages) != 1 or self._close or self._upgraded or self._reading_paused:
-            return False
+            return None
         message, body = self._messages[0]
         taken = None if type(message) is _ErrInfo else self._lane.take(self, message, body)  # type: ignore[arg-type]
         if taken is None or self._parser is None:
-            return False
+            return None
         self._messages.popleft()
         self._parser.message_consumed()
-        self._answering, self._held_bytes = taken
+        self._run(taken)
+        return taken.facts
+
+    def _retake(self, data: bytes) -> bool:
+        """Whether the lane has taken `data`: one whole request, with the head that is known. What the parser holds is nothing."""
+        known = self._known
+        if self._lane is not None and self.idle and not (self._close or self._force_close or self._reading_paused):
+            body = known.body(data)
+            taken = None if body is None else self._lane.retake(self, known.facts, body)
+            if taken is not None:
+                self._run(taken)
+                return True
+        known.forget()
+        return False
+
+    def _run(self, taken: Taken) -> None:
+        self._answering, self._held_bytes, _ = taken
         self._running = True
         if self._driver is None:
             self._driver = self._loop.create_task(self._drive())
@@ -216,7 +249,6 @@ class Connection(RequestHandler):
         elif self._driver_waits is not None:  # else it is about to look for more
             waits, self._driver_waits = self._driver_waits, None
             waits.set_result(None)
-        return True
 
     async def _drive(self) -> None:
         """Runs what the lane took, one after the other, for as long as the connection may go on."""
@@ -256,7 +288,7 @@ class Connection(RequestHandler):
         self._next_keepalive_close_time = at_s = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(at_s, self._process_keepalive)
-        if self._messages and not self._take_fast_lane():
+        if self._messages and self._take_fast_lane() is None:
             self._leave_to_aiohttp()
         return True
 

@@ -16,9 +16,10 @@ class Refused(Exception):
         super().__init__(message)
         self.status, self.message, self.code, self.param, self.close = status, message, code, param, close
         self.headers: dict[str, str] = {}
+        self.shaped: bytes | None = None  # as clients of another API expect it
 
     def body(self) -> bytes:
-        return error_body(self.status, self.message, self.code, self.param)
+        return self.shaped or error_body(self.status, self.message, self.code, self.param)
 
 
 def error_body(status: int, message: str, code: str | None = None, param: str | None = None) -> bytes:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 
 from fastroute.core.ports import ClientGone, Clock
 from fastroute.core.trail import Trail
-from fastroute.server.headers import failure_headers, http_date, reply_lines, status_line
+from fastroute.server.headers import failure_headers, own_lines, reply_lines, status_line
 from fastroute.server.protocol import Connection
 
 LINGER_S = 5.0
 COPY_BYTES = 64 << 10  # a body up to this size is joined to its head; a larger one is sent beside it
-STREAM_LINES = "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+JSON_LINES = b"content-type: application/json\r\ncontent-length: "
+ARRAY_LINES = b"content-type: application/json; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+STREAM_LINES = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
 class Reply:
@@ -47,7 +49,7 @@ class Reply:
         lines = reply_lines(trail, self._clock.now_s(), True)
         if status >= 400:
             lines += _lines(failure_headers(status, trail.fault))
-        self._begin(status, f"{lines}content-type: application/json\r\ncontent-length: {len(body)}\r\n")
+        self._begin(status, b"%b%b%d\r\n" % (lines, JSON_LINES, len(body)))
         transport = self._transport()
         if len(body) <= COPY_BYTES:
             transport.write(self._head + body)
@@ -59,8 +61,8 @@ class Reply:
 
     def refuse(self, status: int, rid: str, body: bytes, headers: Mapping[str, str]) -> None:
         """An error that no Trail knows of."""
-        own = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        self._begin(status, f"x-request-id: {rid}\r\n{_lines(headers)}{own}")
+        lines = _lines({"x-request-id": rid, **headers})
+        self._begin(status, b"%b%b%d\r\n" % (lines, JSON_LINES, len(body)))
         if (transport := self._connection.transport) is not None:
             transport.write(self._head + body)
         self._head = b""
@@ -72,8 +74,9 @@ class Reply:
             transport.abort()
 
     def open_stream(self, trail: Trail) -> None:
-        framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
-        self._begin(200, f"{reply_lines(trail, self._clock.now_s(), False)}{STREAM_LINES}{framing}")
+        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        lines = STREAM_LINES if "fastroute_framing" not in trail.request.fields else ARRAY_LINES
+        self._begin(200, reply_lines(trail, self._clock.now_s(), False) + lines + framing)
         self._transport()
 
     async def write(self, data: bytes) -> None:
@@ -119,11 +122,11 @@ class Reply:
             transport.close()
             asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
 
-    def _begin(self, status: int, lines: str) -> None:
+    def _begin(self, status: int, lines: bytes) -> None:
         self.begun = True
         self._close = self._close or self._draining()
-        ending = "connection: close\r\n\r\n" if self._close else "\r\n"
-        self._head = f"{status_line(status)}{lines}date: {http_date()}\r\nserver: fastroute\r\n{ending}".encode("latin-1")
+        ending = b"connection: close\r\n\r\n" if self._close else b"\r\n"
+        self._head = b"%b%b%b%b" % (status_line(status), lines, own_lines(), ending)
 
     def _transport(self) -> asyncio.Transport:
         transport = self._connection.transport
@@ -132,5 +135,5 @@ class Reply:
         return transport
 
 
-def _lines(headers: Mapping[str, str]) -> str:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")

@@ -19,7 +19,7 @@ from typing import NotRequired, TypedDict, Unpack
 from fastroute.core.failures import Blame
 from fastroute.core.types import BreakerState, Endpoint, EndpointView
 from fastroute.stats.kept import OLDEST_S, VERSION, KeptBoard, age_s
-from fastroute.stats.lengths import Lengths
+from fastroute.stats.lengths import Pool
 from fastroute.stats.record import EndpointRecord, Flight, place_of
 
 __all__ = ["Ending", "Flight", "Scoreboard", "Standing"]
@@ -44,6 +44,7 @@ class Standing(TypedDict, total=False):
     suspect: bool
     admits: bool
     gate_left_s: float
+    goods: int
     paced_s: float
     crowd_limit: int | None
 
@@ -53,7 +54,7 @@ class Scoreboard:
 
     def __init__(self) -> None:
         self._records: dict[str, EndpointRecord] = {}
-        self._lengths = Lengths()
+        self._lengths = Pool()
         self._waiting: dict[Flight, None] = {}  # in flight, without first content and not overdue, oldest first
 
     def add(self, endpoint: Endpoint) -> None:
@@ -83,6 +84,12 @@ class Scoreboard:
             flight.first_content_s = now_s
             self._waiting.pop(flight, None)
             flight.record.saw_first_content(flight, now_s)
+
+    def overlook(self, flight: Flight, now_s: float) -> None:
+        """The first content token was noticed, but when it came nobody knows: nothing is learned of it."""
+        if flight.first_content_s is None and not flight.ended:
+            flight.first_content_s, flight.thinned = now_s, True
+            self._waiting.pop(flight, None)
 
     def finish(self, flight: Flight, now_s: float, **end: Unpack[Ending]) -> None:
         """The attempt ended, well or not. `now_s`: when its last bytes came, not when a slow client had read them."""
@@ -151,6 +158,11 @@ class Scoreboard:
         base_s, per_token_s = first.predicted(now_s)
         ratio = first.long_ratio(now_s)
         return base_s * ratio, per_token_s * ratio
+
+    def drips(self, flight: Flight, output_tokens: int, now_s: float) -> None:
+        """A stream under way is so slow that it will be late: its pace is learned at once."""
+        if flight.first_content_s is not None and not flight.ended:
+            flight.record.saw_pace(now_s - flight.first_content_s, output_tokens, now_s)
 
     def suspected(self, endpoint: Endpoint) -> None:
         """An episode of trouble begins: the long run as it stands is set aside."""

@@ -23,6 +23,7 @@ class Kind(enum.Enum):
     GOODS = "goods"  # `stands_for` attempts ended well; their times are not told
     BAD = "bad"  # an attempt failed, and `blame` says how the endpoint is to blame
     OVERDUE = "overdue"  # patience passed without first content
+    DRIPS = "drips"  # a stream under way is so slow that it will be late
     GONE = "gone"  # the client left before first content
 
 

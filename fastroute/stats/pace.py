@@ -22,6 +22,7 @@ from fastroute.stats.kept import KeptPace, half
 from fastroute.stats.scale import Scale, seconds
 
 PACE_HALF_LIFE_S = 30.0
+JUMP = 0.3  # twice the usual spread of the pace
 FEWEST_TOKENS = 16  # below, the time between tokens is mostly packetisation
 FASTEST_S = 1e-5
 WHOLE_PRIOR_S = 0.012
@@ -37,7 +38,7 @@ class Pace:
     """One endpoint's time per output token."""
 
     def __init__(self, prior_s: float | None) -> None:
-        self._scale = Scale(max(FASTEST_S, priors.TPOT_S if prior_s is None else prior_s), PACE_HALF_LIFE_S)
+        self._scale = Scale(max(FASTEST_S, priors.TPOT_S if prior_s is None else prior_s), PACE_HALF_LIFE_S, JUMP)
         self._streams = self._wholes = 0
         self._whole = _Line()
         self._guess_s = min(WHOLE_PRIOR_S, self._scale.long_run())

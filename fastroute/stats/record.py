@@ -12,7 +12,7 @@ from fastroute.core.types import Endpoint, TailTable
 from fastroute.stats.export import LatencyHistogram
 from fastroute.stats.kept import KeptEndpoint
 from fastroute.stats.latency import Bound, FirstContent
-from fastroute.stats.lengths import Lengths
+from fastroute.stats.lengths import Lengths, Pool
 from fastroute.stats.outcomes import OutcomeRing
 from fastroute.stats.pace import Pace
 
@@ -74,7 +74,6 @@ class EndpointRecord:
     __slots__ = (
         "_counted",
         "_counted_s",
-        "_pool",
         "_scalars",
         "_scalars_s",
         "endpoint",
@@ -89,11 +88,11 @@ class EndpointRecord:
         "ttft_export",
     )
 
-    def __init__(self, endpoint: Endpoint, pool: Lengths) -> None:
+    def __init__(self, endpoint: Endpoint, pool: Pool) -> None:
         self.endpoint = endpoint
         self.pace = Pace(endpoint.prior_tpot_s)
         self.first = FirstContent(endpoint.prior_ttft_s, self.pace)
-        self.lengths, self._pool = Lengths(pool), pool
+        self.lengths = Lengths(pool)
         self.outcomes = OutcomeRing()
         self.ttft_export, self.total_export = LatencyHistogram(), LatencyHistogram()
         self.in_flight = 0
@@ -157,18 +156,18 @@ class EndpointRecord:
         self._sampled(now_s)
         if output_tokens is None:
             return
-        self._saw_length(output_tokens)
+        self.lengths.observe(output_tokens)
         if flight.first_content_s is not None:
             self.pace.observe_stream(now_s - flight.first_content_s, output_tokens, now_s)
 
     def saw_whole(self, flight: Flight, output_tokens: int | None, now_s: float) -> None:
         """A reply seen only as a whole ended well: infers its TTFT."""
-        if self._enough(now_s) and flight.bound is None:
+        if flight.thinned or (self._enough(now_s) and flight.bound is None):
             return
         total_s = max(0.0, now_s - flight.started_s)
         self.total_export.record_s(total_s)
         if output_tokens is not None:
-            self._saw_length(output_tokens)
+            self.lengths.observe(output_tokens)
         self.pace.observe_whole(total_s, output_tokens, now_s)
         tokens = output_tokens if output_tokens is not None else self.scalars(now_s).output_tokens
         value_s = self.first.observe_whole(total_s, tokens, flight.input_tokens, now_s, flight.bound)
@@ -184,17 +183,17 @@ class EndpointRecord:
         self._counted, self._counted_s = 1, now_s
         return False
 
-    def _saw_length(self, output_tokens: int) -> None:
-        """An answer's length: the endpoint's own, and one more of all endpoints'."""
-        self.lengths.observe(output_tokens)
-        self._pool.observe(output_tokens)
-
     def saw_waiting(self, flight: Flight, now_s: float) -> None:
         """No first content so far: a censored sample, in place of the one before."""
         waited_s = now_s - flight.started_s
         if not flight.stream:
             waited_s = self.pace.split(waited_s, self.scalars(now_s).output_tokens, now_s)
         flight.bound = self.first.exceeds(waited_s, flight.input_tokens, now_s, flight.bound)
+        self._sampled(now_s)
+
+    def saw_pace(self, after_first_s: float, output_tokens: int, now_s: float) -> None:
+        """Part of a stream: so many tokens so long after first content."""
+        self.pace.observe_stream(after_first_s, output_tokens, now_s)
         self._sampled(now_s)
 
     def _sampled_ttft(self, flight: Flight, value_s: float, now_s: float) -> None:

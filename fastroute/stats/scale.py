@@ -1,8 +1,9 @@
 """A positive quantity that drifts, followed in log units, with a long-run twin.
 
 Theory of operation. Observations move the short twin by clipped steps of 2 % (at first 1 / n, not clipped), the long one
-ten times more slowly. A reading is long + (short - long) x 2^(-age / half-life): without observations a bad spell fades, so
-that an endpoint is not exiled by it for ever.
+ten times more slowly. Where three in a row are off to the same side by more than noise (`jump`), it is no noise: the short
+twin then takes 30 % of each such step, not clipped, until one is near again. A reading is long + (short - long) x 2^(-age /
+half-life): without observations a bad spell fades, so that an endpoint is not exiled by it for ever.
 
 Source: selection notes 2.1, 2.4; pitfall 10.
 """
@@ -14,6 +15,7 @@ from fastroute.stats.kept import KeptScale, half
 GAIN = 0.02
 LONG_GAIN = 0.002
 CLIP = 0.7  # log units
+IN_A_ROW, JUMP_GAIN = 3, 0.3
 RECALLED = 25  # the most samples that what is read back counts as: the first new ones move it by 4 %
 UNCLIPPED = 3  # the first samples may say that the prior was far off
 FASTEST_S, SLOWEST_S = 1e-4, 3600.0
@@ -27,9 +29,11 @@ def seconds(value_s: float) -> float:
 class Scale:
     """A positive quantity that drifts, followed in log units, with a long-run twin that it returns to when unobserved."""
 
-    __slots__ = ("_half_life_s", "_long", "_seen_s", "_short", "n")
+    __slots__ = ("_half_life_s", "_jump", "_long", "_row", "_seen_s", "_short", "n")
 
-    def __init__(self, prior: float, half_life_s: float) -> None:
+    def __init__(self, prior: float, half_life_s: float, jump: float = math.inf) -> None:
+        """`jump`: in log units, how far off an observation must be to be no noise."""
+        self._jump, self._row = jump, 0
         self._short = self._long = math.log(prior)
         self._half_life_s = half_life_s
         self._seen_s = 0.0
@@ -53,7 +57,15 @@ class Scale:
         self.n = n = self.n + 1
         seen = math.log(value)
         clip = CLIP if n > UNCLIPPED else math.inf
-        self._short = short + max(GAIN, 1.0 / n) * min(max(seen - short, -clip), clip)
+        off = seen - short
+        if -self._jump < off < self._jump:
+            self._row = 0
+        else:
+            self._row = max(self._row, 0) + 1 if off > 0.0 else min(self._row, 0) - 1
+        if abs(self._row) < IN_A_ROW:
+            self._short = short + max(GAIN, 1.0 / n) * min(max(off, -clip), clip)
+        else:
+            self._short = short + JUMP_GAIN * off
         self._long = long + max(LONG_GAIN, 1.0 / n) * min(max(seen - long, -clip), clip)
 
     def stretch(self, factor: float) -> None:

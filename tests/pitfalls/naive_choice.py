@@ -156,7 +156,7 @@ def probes_with_anything():
     with (
         patch.object(probing, "_chance", lambda view, situation, rate_per_s: 1.0),
         patch.object(probing, "REST_S", 0.5),
-        patch.object(cost_slo.probing, "_due", lambda view: probing._rested(view)),
+        patch.object(probing, "_due", probing._rested),
     ):
         yield
 
@@ -169,5 +169,3 @@ class NoBand(CostSlo):
     def decide(self, situation, rng):
         with patch.object(cost_slo, "BAND", 0.0):
             return super().decide(situation, rng)
-
-

@@ -1,5 +1,6 @@
 """Deadlines, timeouts and failover with the mistakes in them."""
 
+import asyncio
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -44,8 +45,6 @@ def failover_waits_for_the_hedge():
     async def patient(self, x, choice):
         verdict = await attempt(self, x, choice)
         if choice.hedge_after_s is not None and len(x.trail.attempts) == 1:
-            import asyncio
-
             await asyncio.sleep(max(0.0, choice.hedge_after_s - x.elapsed_s()))
         return verdict
 
@@ -59,9 +58,6 @@ def retries_times_hedges():
 
     def uncounted(self):
         return self.route.max_attempts - sum(a.role.value != "hedge" for a in self.trail.attempts)
-
-    def again(self, x, choice):
-        return None
 
     with (
         patch.object(exchange.Exchange, "attempts_left", property(uncounted)),

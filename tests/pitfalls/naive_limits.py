@@ -96,5 +96,3 @@ def ceiling(kind: type[Ceiling]):
 
     with patch.object(admission, "Ceiling", kind), patch.object(admission.Admission, "_well", by_whole_time):
         yield
-
-

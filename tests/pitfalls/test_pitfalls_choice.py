@@ -4,6 +4,8 @@ import asyncio
 import random
 from bisect import bisect_left
 from contextlib import ExitStack
+from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from unittest.mock import patch
 
@@ -53,9 +55,14 @@ def check_hot_path(make) -> None:
         await asyncio.sleep(10.0)
         world.stop()
         asked = []
+
+        def asking(name: str, *args: object, **kwargs: object) -> float:
+            asked.append(name)
+            return 0.0
+
         with ExitStack() as patches:
             for place, name in PERCENTILES:
-                patches.enter_context(patch.object(place, name, lambda *args, **kwargs: asked.append(name) or 0.0))
+                patches.enter_context(patch.object(place, name, partial(asking, name)))
             for i in range(20):
                 world.admission.views(ten, world.clock.now_s() + 1e-4 * i)
         demand(not asked, f"percentiles computed for a choice: {set(asked)}")
@@ -301,7 +308,7 @@ def check_flapping(strategy=None) -> None:
             await world.steady(4.0, 30.0)
         world.stop()
         firsts = [t.attempts[0].endpoint for t in world.trails if t.request.accepted_s >= start_s]
-        switches = sum(a != b for a, b in zip(firsts, firsts[1:], strict=False))
+        switches = sum(a != b for a, b in pairwise(firsts))
         demand(switches / 3.0 <= 2.0, f"{switches / 3.0:.1f} switches a minute")
 
     run_virtual(main())
@@ -314,5 +321,3 @@ def test_pitfall_41_flapping():
 
 def test_pitfall_41_the_naive_version_fails():
     caught(check_flapping, naive.LastTen)
-
-

@@ -2,6 +2,7 @@
 
 import math
 import random
+from itertools import pairwise
 
 import naive_hedging as naive
 import naive_statistics
@@ -75,7 +76,7 @@ def check_out_of_range(kind: type[Window]) -> None:
     first, other = board.view(CHEAP, 61.0), board.view(DEAR, 61.0)
     survival = first.ttft_tail.survival
     demand(all(0.0 <= p <= 1.0 for p in survival), "no probabilities")
-    demand(all(a >= b for a, b in zip(survival, survival[1:], strict=False)), "not falling")
+    demand(all(a >= b for a, b in pairwise(survival)), "not falling")
     request = _request()
     moment_s = hedging.moment_s(Objective(ttft_s=2.0), request, first, (other,), False)
     demand(moment_s is not None and 0.1 <= moment_s < 2.0, f"the moment to hedge is {moment_s}")
@@ -126,7 +127,7 @@ BUDGETED = 1.25  # 15 % of four requests a second, one more every five seconds, 
 
 
 def check_full_brownout(most: float = BUDGETED) -> None:
-    """All endpoints become ten times as slow: after ten seconds next to no hedges, and no more attempts than the budget allows."""
+    """All become ten times as slow: after ten seconds next to no hedges, and no more attempts than the budget allows."""
 
     async def main() -> None:
         rng, factor = random.Random(15), [1.0]
@@ -154,7 +155,9 @@ def test_pitfall_15_full_brownout():
     check_full_brownout()
 
 
-@pytest.mark.xfail(strict=True, reason="failovers after a timeout may take all of the retry budget: 15 % and one in 5 s, not 10 %")
+@pytest.mark.xfail(
+    strict=True, reason="failovers after a timeout may take all of the retry budget: 15 % and one in 5 s, not 10 %"
+)
 def test_pitfall_15_at_the_figure_of_the_design():
     check_full_brownout(1.1)
 
@@ -200,5 +203,3 @@ def test_pitfall_16_an_error_never_wins():
 def test_pitfall_16_the_naive_version_fails():
     with naive.an_error_may_win():
         caught(check_error_does_not_win)
-
-

@@ -7,9 +7,9 @@ import naive_limits as naive
 import pytest
 from pitfall_support import CHEAP, DEAR, Driven, answers, caught, demand, route
 
+from fastroute.core.failures import Failure, Fault
 from fastroute.dialects.openai_dialect import OpenAIDialect
 from fastroute.engine.admission import MAX_GATE_S, Gatekeeper
-from fastroute.core.failures import Failure, Fault
 from fastroute.policy.limits import Ceiling
 from fastroute.policy.pacing import Meter
 from fastroute.sim.loop import run_virtual
@@ -46,12 +46,16 @@ def check_forms(hint_s) -> None:
             found = hint_s(headers, NOW_S)
         except (ValueError, KeyError) as error:
             found = repr(error)
-        right = found == expected if expected is None or isinstance(found, str) else found == pytest.approx(expected, abs=1.01 if "GMT" in str(headers) else 1e-6)
+        right = (
+            found == expected
+            if expected is None or isinstance(found, str)
+            else found == pytest.approx(expected, abs=1.01 if "GMT" in str(headers) else 1e-6)
+        )
         demand(right, f"{headers} is taken for {found}, should be {expected}")
 
 
 def check_spread() -> None:
-    """Forty workers are told 10 s at the same moment: they come back over at least a fifth of it, none before; 0 means: back off."""
+    """Forty workers are told 10 s at once: they come back over at least a fifth of it, none before. 0 means: back off."""
     rng, back_s = random.Random(25), []
     for _ in range(40):
         keeper = Gatekeeper(CHEAP)
@@ -146,5 +150,3 @@ def test_pitfall_37_adaptive_limit():
 @pytest.mark.parametrize("kind", [naive.AlwaysAdjusting, naive.ByWholeTime])
 def test_pitfall_37_the_naive_version_fails(kind):
     caught(check_limit_while_idle, kind)
-
-

@@ -185,9 +185,9 @@ def test_a_suspect_is_always_let_through_again_within_a_minute(steps):
         else:
             suspicion.take_off(now_s)
         assert suspicion.admits(now_s, 0) or suspicion.suspect
-        assert suspicion.admits_in_s(now_s) <= 36.0 + 1e-9
-        assert not (suspicion.suspect and suspicion.admits(now_s, 1))
-    for i in range(4):
+        assert suspicion.admits_in_s(now_s) <= 24.0 + 1e-9
+        assert not (suspicion.suspect and suspicion.admits(now_s, suspicion.goods + 1))
+    for i in range(16):
         suspicion.good(now_s + i)
     assert not suspicion.suspect
 

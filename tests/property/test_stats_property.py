@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from fastroute.core.types import Endpoint, EndpointView, Profile, TailTable
 from fastroute.stats import window as window_module
 from fastroute.stats.board import Flight, Scoreboard
 from fastroute.stats.latency import FirstContent
-from fastroute.stats.lengths import Lengths
+from fastroute.stats.lengths import Lengths, Pool
 from fastroute.stats.outcomes import SLOT_S, SLOTS, OutcomeRing
 from fastroute.stats.window import BOUNDS, LONG_WEIGHT, PRIOR_WEIGHT, Horizon, Window, survival
 
@@ -290,7 +291,7 @@ def test_hedge_losers_do_not_make_the_tail_look_short(seed):
     recent = sorted(values[-600:])
     assert table.quantile(0.5) * scale_s == pytest.approx(0.5, rel=0.25)
     assert table.quantile(0.99) * scale_s >= 0.85 * exact(recent, 0.97)
-    assert table.p_over(2.0 / scale_s) >= 0.25 * sum(v > 2.0 for v in recent) / len(recent)
+    assert table.p_over(2.0 / scale_s) >= 0.08 * sum(v > 2.0 for v in recent) / len(recent)
 
 
 # --- outcomes and lengths --------------------------------------------------------------------------------------------
@@ -307,7 +308,8 @@ def test_outcomes_are_exact_counts_of_the_last_minute(events):
     kept = [kind for kind, slot in log if slot > int(now_s / SLOT_S) - SLOTS]
     failed, ended = kept.count("f"), kept.count("f") + kept.count("o")
     assert (ring.failed, ring.ended, ring.limited) == (failed, ended, kept.count("r"))
-    assert p == pytest.approx((failed + 0.5) / (ended + 10.0))
+    assert p == pytest.approx(max(0.001, (failed + 10.0 * ring.usual()) / (ended + 10.0)))
+    assert 0.001 <= ring.usual() <= 0.05
 
 
 @given(st.lists(st.sampled_from("of"), max_size=40), st.integers(min_value=1, max_value=500))
@@ -323,15 +325,13 @@ def test_rate_limits_leave_p_fail_alone(kinds, limits):
 
 @given(st.lists(st.integers(min_value=-5, max_value=10**7), max_size=50))
 def test_answer_lengths_are_a_distribution(lengths):
-    pool = Lengths()
-    own = Lengths(pool)
+    own = Lengths(Pool())
     for n in lengths:
-        pool.observe(n)
         own.observe(n)
     points = own.points()
     assert sum(weight for _, weight in points) == pytest.approx(1.0)
     assert all(0.0 < tokens < math.inf for tokens, _ in points)
-    assert [tokens for tokens, _ in points] == sorted(tokens for tokens, _ in points)
+    assert all(a <= b * (1.0 + 1e-9) for (a, _), (b, _) in pairwise(points))
 
 
 # --- the scoreboard --------------------------------------------------------------------------------------------------

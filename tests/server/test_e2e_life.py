@@ -124,7 +124,7 @@ async def test_when_all_are_limited_the_earliest_hint_reaches_the_client():
         for _ in range(2):
             status, headers, body = await s.ask()
             assert (status, json.loads(body)["error"]["type"]) in ((503, "rate_limit_error"), (503, "server_error"))
-            assert 8000 <= int(headers["retry-after-ms"]) <= 10_000
+            assert 8000 <= int(headers["retry-after-ms"]) <= 11_300  # spread by a quarter, so that not all come back at once
         assert len(s.sent("a")) == len(s.sent("b")) == 1
 
 

@@ -26,7 +26,12 @@ PROVIDERS = [
     *("anthropic", "alibaba", "cerebras", "databricks", "huggingface", "moonshot", "vercel-gateway", "writer", "zai", "ollama"),
     "gemini",
 ]
-PRESETS = {"vercel-gateway": "openai-compatible", "writer": "openai-compatible", "ollama": "ollama"}
+PRESETS = {
+    "vercel-gateway": "openai-compatible",
+    "gemini": "openai-compatible",
+    "writer": "openai-compatible",
+    "ollama": "ollama",
+}
 FINISHES = ("stop", "length", "tool_calls", "content_filter", "function_call")
 SKIPPED_HEADERS = ("transfer-encoding", "content-length", "content-encoding", "connection")
 

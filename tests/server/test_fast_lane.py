@@ -106,6 +106,115 @@ async def test_a_body_in_two_packets_is_left_to_aiohttp(taken: list[bool]) -> No
     assert True not in taken
 
 
+@pytest.fixture
+def retaken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For every request whose head was known, whether the lane took it."""
+    seen: list[bool] = []
+    retake = DataPort.retake
+
+    def watched(self, connection, facts, body):
+        answering = retake(self, connection, facts, body)
+        seen.append(answering is not None)
+        return answering
+
+    monkeypatch.setattr(DataPort, "retake", watched)
+    return seen
+
+
+def spoken(body: bytes, extra: bytes = b"") -> bytes:
+    return b"POST %b HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n%b" % (CHAT.encode(), extra, len(body), body)
+
+
+async def test_a_head_that_comes_again_is_not_parsed_again(taken: list[bool], retaken: list[bool]) -> None:
+    router = FakeRouter()
+    async with serving(router) as client:
+        wire = await client.wire()
+        await asyncio.sleep(0.01)
+        for longer in range(4):
+            await wire.send(spoken(BODY + b" " * longer, b"x-fastroute-tags: team=search\r\nx-request-id: mine\r\n"))
+            response = await wire.response()
+            assert (response.status, response.headers["x-request-id"]) == (200, "mine")
+    assert (taken, retaken) == ([True], [True] * 3)
+    assert [r.overrides.tags for r in router.requests] == [{"team": "search"}] * 4
+
+
+async def test_a_fresh_id_for_each_request_with_a_known_head(retaken: list[bool]) -> None:
+    async with serving(FakeRouter()) as client:
+        wire = await client.wire()
+        await asyncio.sleep(0.01)
+        seen = set()
+        for _ in range(3):
+            await wire.send(spoken(BODY))
+            seen.add((await wire.response()).headers["x-request-id"])
+    assert (len(seen), retaken) == (3, [True, True])
+
+
+async def test_a_bad_override_is_refused_each_time(retaken: list[bool]) -> None:
+    async with serving(FakeRouter()) as client:
+        wire = await client.wire()
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            await wire.send(spoken(BODY, b"x-fastroute-slo-ms: never\r\n"))
+            assert (await wire.response()).status == 400
+    assert retaken == [True, True]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}",
+        b"\r\n" + spoken(BODY),
+        spoken(BODY) + spoken(BODY),
+        spoken(BODY, b"other: head\r\n"),
+    ],
+)
+async def test_another_request_between_goes_through_the_parser(between: bytes, retaken: list[bool]) -> None:
+    async with serving(FakeRouter()) as client:
+        wire = await client.wire()
+        await asyncio.sleep(0.01)
+        await wire.send(spoken(BODY))
+        assert (await wire.response()).status == 200
+        await wire.send(between)
+        for _ in range(between.count(b"HTTP/1.1")):
+            assert (await wire.response()).status in (200, 404)
+        assert True not in retaken
+        for _ in range(3):
+            await wire.send(spoken(BODY))
+            assert (await wire.response()).status == 200
+
+
+async def test_half_of_a_known_head_then_the_rest(retaken: list[bool]) -> None:
+    """What came last in pieces leaves the parser in the middle: the same head behind it must not be taken for a new request."""
+    router = FakeRouter()
+    async with serving(router) as client:
+        wire = await client.wire()
+        await asyncio.sleep(0.01)
+        await wire.send(spoken(BODY))
+        assert (await wire.response()).status == 200
+        smuggled = spoken(BODY)
+        await wire.send(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (CHAT.encode(), len(smuggled)))
+        await asyncio.sleep(0.02)
+        await wire.send(smuggled)  # the body of the one before, whatever it looks like
+        assert (await wire.response()).status == 400
+    assert len(router.requests) == 1
+    assert True not in retaken
+
+
+async def test_a_known_head_while_draining_or_with_no_room_is_not_retaken(retaken: list[bool]) -> None:
+    async with serving(FakeRouter()) as client:
+        wire = await client.wire()
+        await asyncio.sleep(0.01)
+        await wire.send(spoken(BODY))
+        assert (await wire.response()).status == 200
+        limits = client.port._bodies._limits
+        client.port._bodies.held_bytes = limits.max_held_bytes
+        await wire.send(spoken(BODY))
+        assert (await wire.response()).status == 503
+        client.port._bodies.held_bytes = 0
+    assert retaken == [False]
+
+
 async def test_requests_behind_one_under_way_wait_their_turn() -> None:
     order: list[str] = []
     go = asyncio.Event()

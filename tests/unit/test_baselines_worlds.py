@@ -38,7 +38,7 @@ def test_a_baseline_serves_every_request_and_repeats_exactly(name, played):
 def test_the_clairvoyant_attains_all_that_can_be_attained_for_the_least(played):
     best = played["clairvoyant"]
     assert best.attainment >= max(n.attainment for n in played.values())
-    assert best.attempts_per_request == 1.0
+    assert best.attempts_per_request < 1.01
     for name, other in played.items():
         if other.attainment >= best.attainment:
             assert other.cost_usd >= best.cost_usd, name

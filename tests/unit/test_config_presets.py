@@ -12,6 +12,7 @@ NAMES = [
     "gemini",
     "vertex",
     "vertex-claude",
+    "bedrock",
     "mistral",
     "deepseek",
     "groq",
@@ -55,6 +56,7 @@ NAMES = [
     "openai-compatible",
     "gemini-compatible",
     "anthropic-compatible",
+    "responses-compatible",
 ]
 EVERY = [pytest.param(preset, id=preset.name) for preset in presets().values()]
 

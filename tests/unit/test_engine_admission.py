@@ -169,3 +169,92 @@ def test_virtual_time_never_waits_for_real():
 def test_virtual_time_says_when_everything_waits_for_ever():
     with pytest.raises(RuntimeError, match="stands still"):
         run_virtual(asyncio.Event().wait())
+
+
+class Pouring:
+    """A stream as far as the admission looks at it."""
+
+    def __init__(self, tokens, until_s):
+        self.output_tokens_seen, self.pace_end_s = tokens, until_s
+
+
+def streaming(room, x, tokens, after_s):
+    """A stream that has given so many tokens in so long."""
+    flight = room.flight(A, x).__enter__()
+    x.clock.at_s += 0.5
+    flight.first_content(x.clock.now_s(), Pouring(tokens, x.clock.now_s() + after_s))
+    x.clock.at_s += after_s
+    return flight
+
+
+def test_a_slow_clients_pauses_are_not_the_providers_pace():
+    """Pitfall 6: sixteen tokens came in 0.2 s; that the client takes half a minute over them says nothing."""
+    clock = Clock()
+    room = made(clock, A)
+    for _ in range(5):
+        streaming(room, exchange(clock, (A,)), 16, 0.2)
+        clock.at_s += 30.0
+        room.tick(clock.now_s())
+    assert not room.keeper(A).suspicion.suspect
+    assert room.views((A,), clock.now_s())[0].tpot_s < 0.02
+
+
+def test_a_dripping_stream_is_bad_as_soon_as_its_pace_shows():
+    """Pitfall 23: 200 tokens at 100 ms each end long after the deadline; nobody need wait for it."""
+    clock = Clock()
+    room = made(clock, A)
+    for _ in range(3):
+        streaming(room, exchange(clock, (A,)), 16, 1.6)
+        room.tick(clock.now_s())
+    assert room.keeper(A).suspicion.suspect
+    assert room.views((A,), clock.now_s())[0].tpot_s > 0.03
+
+
+@pytest.mark.parametrize(("tokens", "after_s"), [(16, 0.2), (15, 5.0), (100, 2.0)])
+def test_a_stream_at_a_fair_pace_or_hardly_begun_is_not(tokens, after_s):
+    clock = Clock()
+    room = made(clock, A)
+    for _ in range(5):
+        streaming(room, exchange(clock, (A,)), tokens, after_s)
+        room.tick(clock.now_s())
+    assert not room.keeper(A).suspicion.suspect
+
+
+def test_a_dripping_stream_counts_once_and_not_as_good_in_the_end():
+    clock = Clock()
+    room = made(clock, A)
+    for _ in range(2):
+        flight = streaming(room, exchange(clock, (A,)), 16, 1.6)
+        for _ in range(3):
+            room.tick(clock.now_s())
+        flight.land(Outcome(), clock.now_s())
+        flight.__exit__(None, None, None)
+    keeper = room.keeper(A)
+    assert not keeper.suspicion.suspect
+    assert not room.streaming
+    room._bad(keeper, clock.now_s(), 0.5)
+    assert keeper.suspicion.suspect
+
+
+def test_streams_that_ended_are_not_looked_at():
+    clock = Clock()
+    room = made(clock, A)
+    flight = streaming(room, exchange(clock, (A,)), 3, 0.1)
+    assert room.streaming
+    flight.land(Outcome(), clock.now_s())
+    flight.__exit__(None, None, None)
+    assert not room.streaming
+
+
+def test_when_one_has_become_suspect_the_next_one_needs_less():
+    clock = Clock()
+    room = made(clock, A, B)
+    a, b = room.keeper(A), room.keeper(B)
+    room._bad(b, clock.now_s(), 0.5)
+    b.suspicion.good(clock.now_s())
+    for _ in range(3):
+        room._bad(a, clock.now_s(), 0.5)
+    assert a.suspicion.suspect
+    clock.at_s += 5.0
+    room._bad(b, clock.now_s(), 0.5)
+    assert b.suspicion.suspect

@@ -126,7 +126,7 @@ def test_messages_without_a_developer_are_not_parsed_again() -> None:
 
 def test_clients_of_another_api_cannot_be_served() -> None:
     request = ask()
-    request.api = "anthropic_messages"
+    request.api = "somebody_elses"
     with pytest.raises(FaultError) as caught:
         DIALECT.encode(request, endpoint())
     assert caught.value.fault.failure is Failure.UNSUPPORTED

@@ -113,13 +113,13 @@ def test_openings_are_spread(jitter, length_s):
     assert b.opens_in_s(0.0) == pytest.approx(length_s)
 
 
-def test_openings_double_up_to_a_minute():
+def test_openings_double_up_to_twenty_seconds():
     b, now_s, lengths = opened(), 100.0, []
     for _ in range(9):
         lengths.append(b.opens_in_s(now_s))
         now_s += lengths[-1]
         attempt(b, ERROR, now_s)
-    assert lengths == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60])
+    assert lengths == pytest.approx([1, 2, 4, 8, 16, 20, 20, 20, 20])
 
 
 def test_healthy_minutes_bring_the_openings_down_again():

@@ -125,7 +125,8 @@ def test_a_tight_objective_takes_the_cheaper_of_the_two_that_meet_it(prices, ttf
 @pytest.mark.parametrize(("rate", "requests"), RATES)
 @pytest.mark.parametrize("prices", PRICES.values(), ids=PRICES)
 def test_a_loose_objective_takes_the_cheapest(prices, rate, requests, stream):
-    world = World(prices, SLOWISH, Objective(ttft_s=5.0), rate, stream, requests)
+    """Stragglers are few: they miss even 5 s, and were they more than the target allows a slightly dearer one were worth it."""
+    world = World(prices, SLOWISH, Objective(ttft_s=5.0), rate, stream, requests, stragglers=0.005)
     assert shares(world, 0, SEEDS)[0] >= 0.90
 
 

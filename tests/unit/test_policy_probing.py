@@ -114,3 +114,14 @@ def test_probing_asks_the_rng_only_when_somebody_is_due():
     decide(stale(), CHOSEN, r=r)
     assert r.asked == 1
     assert RARELY.asked == 0
+
+
+def test_a_suspect_that_does_well_is_asked_again_at_once():
+    well = stale(suspect=True, goods=1, age_s=0.1)
+    assert probed(well, CHOSEN, r=Fixed(0.99))
+    assert not probed(stale(suspect=True, age_s=0.1), CHOSEN, r=Fixed(0.99))
+
+
+@pytest.mark.parametrize(("in_flight", "expected"), [(0, True), (1, True), (2, False)])
+def test_and_by_one_more_at_a_time(in_flight, expected):
+    assert probed(stale(suspect=True, goods=1, in_flight=in_flight), CHOSEN) == expected

@@ -80,3 +80,10 @@ def test_expected_total_is_median_ttft_and_answer():
 
 def test_a_prediction_of_nothing_is_no_division_by_it():
     assert miss(view(ttft_s=0.0), ttft_s=1.0) == pytest.approx(KNOWN.p_over(1e9))
+
+
+def test_a_suspect_is_risky_whatever_its_table_says():
+    """The table leans on the long run; three of its last eight were bad."""
+    assert miss(view(ttft_s=0.1), ttft_s=5.0) < 0.05
+    assert miss(view(ttft_s=0.1, suspect=True), ttft_s=5.0) == pytest.approx(0.3)
+    assert miss(view(ttft_s=9.0, suspect=True), ttft_s=5.0) == pytest.approx(miss(view(ttft_s=9.0), ttft_s=5.0))

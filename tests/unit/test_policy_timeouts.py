@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from policy_support import a_view
 
-from fastroute.core.types import ChatRequest, EndpointView, Route
+from fastroute.core.types import ChatRequest, EndpointView, Objective, Overrides, Route
 from fastroute.policy.timeouts import first_content_timeout_s, quantile_s, stall_timeout_s
 
 POINTS = ((50.0, 0.5), (200.0, 0.4), (1000.0, 0.1))
@@ -168,3 +168,40 @@ def test_a_whole_reply_waits_for_its_end():
 @pytest.mark.parametrize(("tpot_s", "expected_s"), [(0.0, 3.0), (0.01, 3.0), (0.15, 3.0), (0.2, 4.0), (1.0, 20.0)])
 def test_a_stream_has_stalled_after_twenty_tokens_time_or_three_seconds(tpot_s, expected_s):
     assert stall_timeout_s(a_view(tpot_s=tpot_s)) == pytest.approx(expected_s)
+
+
+# --- suspects ---------------------------------------------------------------------------------------------------------
+
+
+PROMISE = Objective(ttft_s=2.0)
+
+
+def suspect_timeout_s(left_s: float = 10.0, objective: Objective = PROMISE, **asked: Any) -> float:
+    suspect, other = a_view(suspect=True), a_view("b")
+    return first_content_timeout_s(route(objective=objective), suspect, [other], left_s, request(**asked), 2)
+
+
+def test_a_suspect_is_given_up_while_the_next_one_can_still_keep_the_promise():
+    """A request that is sent to find out whether a sick endpoint has recovered need not be late for it."""
+    q90_s = quantile_s(a_view("b"), 0.9, request())
+    assert suspect_timeout_s() == pytest.approx(max(1.0, 2.0 - q90_s - 0.05))
+    assert suspect_timeout_s() < timeout_s(a_view(), a_view("b"))
+
+
+def test_time_already_gone_is_gone():
+    assert suspect_timeout_s(9.5, Objective(ttft_s=4.0)) == pytest.approx(suspect_timeout_s(10.0, Objective(ttft_s=4.0)) - 0.5)
+
+
+def test_a_client_may_ask_for_another_promise():
+    assert suspect_timeout_s(overrides=Overrides(ttft_s=6.0)) == pytest.approx(suspect_timeout_s(objective=Objective(ttft_s=6.0)))
+
+
+def test_without_a_promise_a_suspect_waits_as_others_do():
+    assert suspect_timeout_s(objective=Objective()) > 3.0
+
+
+def test_a_whole_reply_from_a_suspect_has_no_first_content_to_wait_for():
+    whole = suspect_timeout_s(stream=False)
+    assert whole == pytest.approx(
+        first_content_timeout_s(route(objective=PROMISE), a_view(), [a_view("b")], 10.0, request(False), 2)
+    )

@@ -61,3 +61,34 @@ def test_time_that_goes_back_or_far_ahead_breaks_nothing():
     assert ring.failed == 2
     assert ring.p_fail(1e12) == pytest.approx(0.05)
     assert ring.failed == ring.ended == 0
+
+
+def test_a_quiet_minute_says_nothing():
+    """Else whoever idles would be believed to fail, and would go on idling."""
+    ring = OutcomeRing()
+    for i in range(1000):
+        ring.ok(i * 0.1)
+    assert ring.p_fail(200.0) <= 2.0 * ring.p_fail(100.0)
+
+
+def test_what_usually_fails_is_still_believed_to_after_a_quiet_minute():
+    ring = OutcomeRing()
+    for i in range(1000):
+        (ring.failure if i % 40 == 0 else ring.ok)(i * 1.0)
+    assert ring.p_fail(2000.0) == pytest.approx(0.025, rel=0.3)
+
+
+def test_an_outage_is_not_held_against_an_endpoint_for_ever():
+    """Pitfall 10: what is usual is never worse than what is believed of an unknown endpoint."""
+    ring = OutcomeRing()
+    for i in range(1000):
+        ring.failure(i * 0.1)
+    assert ring.usual() == pytest.approx(0.05)
+    assert ring.p_fail(200.0) == pytest.approx(0.05)
+
+
+def test_nobody_never_fails():
+    ring = OutcomeRing()
+    for i in range(5000):
+        ring.ok(i * 0.01)
+    assert ring.p_fail(50.0) == pytest.approx(0.001)

@@ -78,3 +78,44 @@ def test_recovering_sets_both_twins():
 def test_durations_are_clamped(given, kept):
     """Pitfall 13."""
     assert seconds(given) == kept
+
+
+def settled(jump: float = 0.3) -> Scale:
+    s = Scale(1.0, 60.0, jump)
+    s.put(1.0, 1000, 0.0)
+    return s
+
+
+def test_three_in_a_row_far_off_are_no_noise():
+    """Pitfall 23: a pace that became nine times slower is known after five answers, not after a hundred."""
+    s, careful = settled(), settled(math.inf)
+    for i in range(5):
+        s.step(9.0, float(i))
+        careful.step(9.0, float(i))
+    assert s.value(5.0) > 3.0
+    assert careful.value(5.0) < 1.1
+
+
+def test_the_way_back_is_as_quick():
+    s = settled()
+    for i in range(8):
+        s.step(9.0, float(i))
+    for i in range(8, 24):
+        s.step(1.0, float(i))
+    assert s.value(24.0) < 1.5
+
+
+@pytest.mark.parametrize("values", [[9.0, 9.0, 1.0] * 5, [3.0, 0.3] * 8, [1.2] * 16])
+def test_what_is_near_or_to_both_sides_is_noise(values):
+    s = settled()
+    for i, value in enumerate(values):
+        s.step(value, float(i))
+    assert s.value(0.0) < 1.25
+
+
+def test_the_long_run_does_not_jump():
+    s = settled()
+    for i in range(10):
+        s.step(9.0, float(i))
+    assert s.long_run() < 1.05
+    assert s.value(10.0 + 600.0) < 1.1

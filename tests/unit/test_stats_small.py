@@ -8,7 +8,7 @@ from policy_cases import endpoint
 
 from fastroute.stats import priors
 from fastroute.stats.export import HIGHEST_MS, LatencyHistogram
-from fastroute.stats.lengths import POINTS, Lengths
+from fastroute.stats.lengths import Lengths, Pool
 from fastroute.stats.record import SCALARS_KEEP_S, EndpointRecord, Flight
 from fastroute.stats.window import BOUNDS, UNTRIED
 
@@ -16,7 +16,7 @@ A = endpoint("a")
 
 
 def record(**kwargs) -> EndpointRecord:
-    return EndpointRecord(endpoint("a", **kwargs), Lengths())
+    return EndpointRecord(endpoint("a", **kwargs), Pool())
 
 
 def flight(r: EndpointRecord, at_s: float = 0.0, stream: bool = True) -> Flight:
@@ -111,10 +111,10 @@ def test_recovery_shows_at_once():
 
 def test_a_stream_without_usage_teaches_ttft_only():
     r = record()
-    before = r.lengths.moments(), r.pace.tpot_s(0.0)
+    before = r.lengths.points(), r.pace.tpot_s(0.0)
     streamed(r, tokens=None)
     assert r.first.samples == 1
-    assert (r.lengths.moments(), r.pace.tpot_s(0.0)) == before
+    assert (r.lengths.points(), r.pace.tpot_s(0.0)) == before
     assert r.total_export.to_dict()["count"] == 1
 
 
@@ -164,19 +164,12 @@ def test_a_table_is_made_anew_only_where_something_changed():
     assert r.tail is not made
 
 
-def test_the_points_cut_the_normal_distribution_where_their_weights_say():
-    below = 0.0
-    for z, weight in POINTS:
-        assert 1.0 - priors.normal_survival(z) == pytest.approx(below + weight / 2.0, abs=0.005)
-        below += weight
-
-
 def test_endpoints_share_one_pool_of_lengths():
-    pool = Lengths()
-    idle = EndpointRecord(A, pool)
+    pool = Pool()
+    idle, busy = EndpointRecord(A, pool), Lengths(pool)
     before = idle.scalars(0.0).output_tokens
     for _ in range(200):
-        pool.observe(2000)
+        busy.observe(2000)
     assert idle.scalars(1.0).output_tokens > 3.0 * before
 
 
