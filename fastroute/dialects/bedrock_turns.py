@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from fastroute.dialects._faults import bad_request, unsupported
+from fastroute.dialects._faults import bad_request
 from fastroute.dialects.bedrock_blocks import Block, BlockMaker
-from fastroute.dialects.canonical import Refusal, Text, Thinking, ToolCall, ToolResult, Turn
+from fastroute.dialects.canonical import Turn
+from fastroute.dialects.turns import add, content, only_results, only_text
 
 MAX_CACHE_MARKS = 4
 _BESIDE_DOCUMENT = "See the document."
@@ -58,12 +59,12 @@ def script(turns: Sequence[Turn], claude: bool) -> Script:
         if turn.role == "system":
             out.system += _system(turn, maker, i)
         else:
-            _add(out.messages, turn.role, _content(turn, maker, i))
-        i += len(turn.parts) if _only_results(turn) else 1
+            add(out.messages, turn.role, content(turn, maker, i))
+        i += len(turn.parts) if only_results(turn) else 1
     if not out.messages:
         # Nothing but instructions is a proper OpenAI request; Bedrock wants a user to speak first.
         out.system, blocks = [], out.system
-        _add(out.messages, "user", blocks)
+        add(out.messages, "user", blocks)
     if not out.messages:
         raise bad_request("messages", "there must be at least one message that is not blank")
     for message in out.messages:
@@ -83,41 +84,8 @@ def limit_cache_points(lists: Sequence[list[Block]], dropped: list[str]) -> None
 
 
 def _system(turn: Turn, maker: BlockMaker, i: int) -> list[Block]:
-    for j, part in enumerate(turn.parts):
-        if not isinstance(part, Text | Refusal):
-            raise unsupported(f"messages[{i}].content[{j}]", "Bedrock's system prompt is text")
-    return _content(turn, maker, i)
-
-
-def _only_results(turn: Turn) -> bool:
-    """A turn of nothing but results stands for as many messages of an OpenAI client."""
-    return bool(turn.parts) and all(isinstance(part, ToolResult) for part in turn.parts)
-
-
-def _content(turn: Turn, maker: BlockMaker, i: int) -> list[Block]:
-    """The turn's blocks. `i`: its (first) message in the client's request, to name in faults."""
-    blocks: list[Block] = []
-    said = calls = 0
-    for j, part in enumerate(turn.parts):
-        where = f"messages[{i}].content[{said}]"
-        if isinstance(part, ToolCall):
-            where = f"messages[{i}].tool_calls[{calls}].function.arguments"
-            calls += 1
-        elif isinstance(part, ToolResult):
-            where = f"messages[{i + j}].content"
-        elif not isinstance(part, Thinking):
-            said += 1
-        blocks += maker.blocks(part, where)
-    return blocks
-
-
-def _add(messages: list[dict[str, Any]], role: str, blocks: list[Block]) -> None:
-    if not blocks:
-        return
-    if messages and messages[-1]["role"] == role:
-        messages[-1]["content"] += blocks
-    else:
-        messages.append({"role": role, "content": list(blocks)})
+    only_text(turn, i, "Bedrock's system prompt")
+    return content(turn, maker, i)
 
 
 def _ordered(message: dict[str, Any]) -> list[Block]:

@@ -4,9 +4,9 @@ from fastroute.core.ports import Translator
 from fastroute.core.types import ChatRequest
 from fastroute.dialects import gemini_elsewhere
 from fastroute.dialects.messages_api import NAME as MESSAGES
-from fastroute.dialects.messages_chat import MessagesRetold, messages_as_chat
+from fastroute.dialects.messages_chat import messages_as_chat, messages_retold
 from fastroute.dialects.responses_api import NAME as RESPONSES
-from fastroute.dialects.responses_chat import ResponsesRetold, responses_as_chat
+from fastroute.dialects.responses_chat import responses_as_chat, responses_retold
 
 
 def as_chat(request: ChatRequest, dialect: str) -> ChatRequest:
@@ -19,7 +19,7 @@ def as_chat(request: ChatRequest, dialect: str) -> ChatRequest:
 def retold(inner: Translator, request: ChatRequest, model: str) -> Translator:
     """What `inner` tells an OpenAI client, for a client of the request's API."""
     if request.api == RESPONSES:
-        return ResponsesRetold(inner, request, model)
+        return responses_retold(inner, request, model)
     if request.api == MESSAGES:
-        return MessagesRetold(inner, request, model)
-    return gemini_elsewhere.Retold(inner, request, model)
+        return messages_retold(inner, request, model)
+    return gemini_elsewhere.retold(inner, request, model)

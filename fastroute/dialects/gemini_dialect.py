@@ -19,6 +19,7 @@ from fastroute.core.types import ChatRequest, Endpoint, UpstreamRequest
 from fastroute.dialects._faults import unsupported
 from fastroute.dialects._http import PerEndpoint, auth_headers, checked_headers, endpoint_url
 from fastroute.dialects.bridge import Bridge
+from fastroute.dialects.elsewhere import as_chat, retold
 from fastroute.dialects.gemini_names import renamed
 from fastroute.dialects.gemini_relay import GeminiRelay
 from fastroute.dialects.gemini_reply import GeminiReader
@@ -58,6 +59,8 @@ class GeminiDialect:
 
     def translate(self, request: ChatRequest, endpoint: Endpoint) -> GeminiRequest:
         """The body alone, with the list of what could not be said. Raises as `encode` does."""
+        if request.api not in (_OPENAI, self.name):
+            request = as_chat(request, self.name)
         if request.api != _OPENAI:
             raise unsupported("api", f"requests of {request.api} clients cannot be put to {self.name}")
         functions = request.fields.get("functions")
@@ -71,6 +74,8 @@ class GeminiDialect:
     def translator(self, request: ChatRequest, endpoint: Endpoint) -> Translator:
         if request.api == self.name:
             return GeminiRelay(request, endpoint.model)
+        if request.api != _OPENAI:
+            return retold(self.translator(as_chat(request, self.name), endpoint), request, endpoint.model)
         writer = OpenAIWriter(request, int(self._wall_s()), endpoint.model)
         return Bridge(GeminiReader(request.id, _names_back(request)), writer)
 

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from fastroute.core.types import Endpoint
-from fastroute.dialects._faults import bad_request, unsupported
-from fastroute.dialects.canonical import Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
+from fastroute.dialects._faults import bad_request
+from fastroute.dialects.canonical import Part, Thinking, ToolCall, ToolResult, Turn
 from fastroute.dialects.gemini_parts import PartMaker
 from fastroute.dialects.gemini_terms import generation
+from fastroute.dialects.turns import only_results, only_text
 
 Json = dict[str, Any]
 
@@ -45,7 +46,7 @@ def script(turns: Sequence[Turn], endpoint: Endpoint) -> Script:
             out.system += _system(turn, maker, i)
         else:
             _say(out.contents, turn, maker, i)
-        i += len(turn.parts) if _only_results(turn) else 1
+        i += len(turn.parts) if only_results(turn) else 1
     if not out.contents:
         # Nothing but instructions is a proper OpenAI request; Gemini wants a user to speak first.
         out.system, parts = [], out.system
@@ -92,15 +93,8 @@ def _parts(parts: Sequence[Part], maker: PartMaker, i: int) -> list[Json]:
 
 
 def _system(turn: Turn, maker: PartMaker, i: int) -> list[Json]:
-    for j, part in enumerate(turn.parts):
-        if not isinstance(part, Text | Refusal):
-            raise unsupported(f"messages[{i}].content[{j}]", "Gemini's system instruction is text")
+    only_text(turn, i, "Gemini's system instruction")
     return _parts(turn.parts, maker, i)
-
-
-def _only_results(turn: Turn) -> bool:
-    """A turn of nothing but results stands for as many messages of an OpenAI client."""
-    return bool(turn.parts) and all(isinstance(part, ToolResult) for part in turn.parts)
 
 
 def _add(contents: list[Json], role: str, parts: list[Json], apart: bool = False) -> None:

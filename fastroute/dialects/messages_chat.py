@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from fastroute.core.failures import Fault
 from fastroute.core.ports import Translator
-from fastroute.core.types import ChatRequest, Usage
+from fastroute.core.types import ChatRequest
 from fastroute.dialects._faults import unsupported
 from fastroute.dialects.canonical import (
     Conversation,
@@ -35,6 +34,7 @@ from fastroute.dialects.canonical import (
 from fastroute.dialects.messages_conversation import messages_conversation
 from fastroute.dialects.messages_writer import MessagesWriter
 from fastroute.dialects.openai_chunks import ChunkReader
+from fastroute.dialects.retelling import Retold
 
 Json = dict[str, Any]
 
@@ -174,36 +174,6 @@ class _Reader(ChunkReader):
         return events
 
 
-class MessagesRetold:
-    """A `core.ports.Translator`: what another one tells an OpenAI client, for an Anthropic client."""
-
-    def __init__(self, inner: Translator, request: ChatRequest, model: str) -> None:
-        self._inner, self._reader, self._writer = inner, _Reader(), MessagesWriter(request, model)
-        self.content_started = self.finished = False
-        self.fault: Fault | None = None
-        self.usage: Usage | None = None
-        self.output_tokens_seen = 0
-
-    def feed(self, data: bytes) -> bytes:
-        return self._retell(self._inner.feed(data))
-
-    def end(self) -> bytes:
-        return self._retell(self._inner.end())
-
-    def whole(self, body: bytes) -> bytes:
-        told = self._inner.whole(body)
-        self._copy()
-        return self._writer.whole(self._reader.whole(told, self.usage)) if self.fault is None else b""
-
-    def interrupted(self, fault: Fault) -> bytes:
-        return self._writer.interrupted(fault, self.usage)
-
-    def _retell(self, told: bytes) -> bytes:
-        self._copy()
-        return self._writer.write(self._reader.feed(told, self.usage)) if told else b""
-
-    def _copy(self) -> None:
-        """What the engine reads of a translator."""
-        inner = self._inner
-        self.content_started, self.finished, self.fault = inner.content_started, inner.finished, inner.fault
-        self.usage, self.output_tokens_seen = inner.usage, inner.output_tokens_seen
+def messages_retold(inner: Translator, request: ChatRequest, model: str) -> Translator:
+    """What `inner` tells an OpenAI client, for an Anthropic client."""
+    return Retold(inner, _Reader(), MessagesWriter(request, model))

@@ -7,8 +7,8 @@ from fastroute.dialects.anthropic_messages import AnthropicDialect
 from fastroute.dialects.anthropic_vertex import AnthropicVertexDialect
 from fastroute.dialects.bedrock_converse import BedrockDialect
 from fastroute.dialects.gemini_api import GeminiApi
+from fastroute.dialects.gemini_dialect import GeminiDialect
 from fastroute.dialects.messages_api import MessagesApi
-from fastroute.dialects.messages_gemini import GeminiForAll
 from fastroute.dialects.openai_chat import OpenAIChatApi
 from fastroute.dialects.openai_dialect import OpenAIDialect
 from fastroute.dialects.responses_api import ResponsesApi
@@ -28,7 +28,7 @@ def dialects(wall_s: Callable[[], float]) -> dict[str, Dialect]:
         ResponsesDialect(wall_s),
         AnthropicDialect(wall_s),
         AnthropicVertexDialect(wall_s),
-        GeminiForAll(wall_s),
+        GeminiDialect(wall_s),
         BedrockDialect(wall_s),
     )
     return {dialect.name: dialect for dialect in known}

@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from fastroute.core.failures import Fault
 from fastroute.core.ports import Translator
-from fastroute.core.types import ChatRequest, Usage
+from fastroute.core.types import ChatRequest
 from fastroute.dialects._faults import bad_request, unsupported
 from fastroute.dialects.canonical import Event, Extra, Started, ThinkingDelta
 from fastroute.dialects.openai_chunks import ChunkReader
 from fastroute.dialects.openai_content import member
 from fastroute.dialects.responses_input import OPENAI, chat_messages
 from fastroute.dialects.responses_writer import BLOCKS, ResponsesWriter
+from fastroute.dialects.retelling import Retold
 
 Json = dict[str, Any]
 
@@ -123,37 +123,6 @@ class _Reader(ChunkReader):
         return events
 
 
-class ResponsesRetold:
-    """A `core.ports.Translator`: what another one tells an OpenAI chat client, for a Responses client."""
-
-    def __init__(self, inner: Translator, request: ChatRequest, model: str) -> None:
-        self._inner, self._reader = inner, _Reader()
-        self._writer = ResponsesWriter(request.id, asked_of(request), model)
-        self.content_started = self.finished = False
-        self.fault: Fault | None = None
-        self.usage: Usage | None = None
-        self.output_tokens_seen = 0
-
-    def feed(self, data: bytes) -> bytes:
-        return self._retell(self._inner.feed(data))
-
-    def end(self) -> bytes:
-        return self._retell(self._inner.end())
-
-    def whole(self, body: bytes) -> bytes:
-        told = self._inner.whole(body)
-        self._copy()
-        return self._writer.whole(self._reader.whole(told, self.usage)) if self.fault is None else b""
-
-    def interrupted(self, fault: Fault) -> bytes:
-        return self._writer.interrupted(fault, self.usage)
-
-    def _retell(self, told: bytes) -> bytes:
-        self._copy()
-        return self._writer.write(self._reader.feed(told, self.usage)) if told else b""
-
-    def _copy(self) -> None:
-        """What the engine reads of a translator."""
-        inner = self._inner
-        self.content_started, self.finished, self.fault = inner.content_started, inner.finished, inner.fault
-        self.usage, self.output_tokens_seen = inner.usage, inner.output_tokens_seen
+def responses_retold(inner: Translator, request: ChatRequest, model: str) -> Translator:
+    """What `inner` tells an OpenAI chat client, for a Responses client."""
+    return Retold(inner, _Reader(), ResponsesWriter(request.id, asked_of(request), model))

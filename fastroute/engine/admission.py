@@ -13,12 +13,12 @@ from typing import Protocol, Self
 
 from fastroute.core.failures import Blame, Failure, Fault
 from fastroute.core.ports import Clock, Rng
-from fastroute.core.types import BreakerState, Endpoint, EndpointView, HedgeRule, Outcome, Route
+from fastroute.core.types import BreakerState, Endpoint, EndpointView, Outcome, Route
 from fastroute.engine.exchange import Exchange
 from fastroute.engine.lag import Lag
 from fastroute.engine.pacers import Pacers, account_of
 from fastroute.policy.breaker import Breaker
-from fastroute.policy.budget import Budget
+from fastroute.policy.budget import Budget, budget_of
 from fastroute.policy.limits import CROWD, SLOW_RATIO, Ceiling
 from fastroute.policy.pacing import Pacer
 from fastroute.policy.suspect import Suspicion
@@ -34,7 +34,6 @@ LONG = 2  # of the five points of an answer's length: about its 90th percentile
 _SAYS_NOTHING = {Failure.CLIENT_GONE, Failure.SUPERSEDED, Failure.UNSUPPORTED, Failure.INTERNAL}
 ALARM_S = 20.0
 PACE_TOKENS, USUAL_TOKENS = 16, 200  # seen so many, a stream is judged by how long it would take for a usual answer
-USUAL_HEDGES = HedgeRule()
 
 
 class Gatekeeper:
@@ -239,8 +238,7 @@ class Admission:
         """What the route may spend on extra attempts, made at first sight."""
         budget = self._budgets.get(route.name)
         if budget is None:
-            rule = route.hedge or USUAL_HEDGES
-            budget = self._budgets[route.name] = Budget(rule.max_ratio, rule.max_spend_ratio)
+            budget = self._budgets[route.name] = budget_of(route)
             if len(self._budgets) > MAX_PASSING:
                 del self._budgets[next(iter(self._budgets))]
         return budget

@@ -4,11 +4,11 @@ from typing import Any
 
 from fastroute.core.ports import Clock
 from fastroute.core.trail import Trail, candidate_dict
-from fastroute.core.types import ChatRequest, Decision, HedgeRule, Route
+from fastroute.core.types import ChatRequest, Decision, Route
 from fastroute.engine.choice import Choice, Chooser
 from fastroute.engine.exchange import Exchange
 from fastroute.policy import hedging
-from fastroute.policy.budget import Budget
+from fastroute.policy.budget import budget_of
 
 NOT_NEEDED = "a higher tier: not needed while a lower one is expected to meet the objective"
 
@@ -16,8 +16,7 @@ NOT_NEEDED = "a higher tier: not needed while a lower one is expected to meet th
 def explain(request: ChatRequest, route: Route, chooser: Chooser, clock: Clock) -> dict[str, Any]:
     """Candidates with their predictions, exclusions with reasons, the choice: JSON-ready, times in ms, money in USD."""
     trail = Trail(request, started_wall_s=clock.wall_s())
-    rule = route.hedge or HedgeRule()
-    exchange = Exchange(request, _NoReply(), route, trail, clock, Budget(rule.max_ratio, rule.max_spend_ratio))
+    exchange = Exchange(request, _NoReply(), route, trail, clock, budget_of(route))
     choice = chooser.choose(exchange)
     return {
         "route": route.name,

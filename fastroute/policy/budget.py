@@ -17,6 +17,8 @@ Source: selection notes 2.6, 2.9 (Finagle `RetryBudget`; gRPC A6); pitfalls 14, 
 
 import math
 
+from fastroute.core.types import HedgeRule, Route
+
 RETRY_RATIO = 0.15
 RETRY_LIFE_S = 10.0
 RESERVE, RESERVE_PER_S = 3.0, 0.2
@@ -93,3 +95,9 @@ class Budget:
         self._earned += RETRY_RATIO * requests * min(1.0, RETRY_LIFE_S / elapsed_s if elapsed_s > 0.0 else 1.0)
         self._hedges = min(MOST_HEDGES, self._hedges + self._max_ratio * requests)
         self._spend += pusd
+
+
+def budget_of(route: Route) -> Budget:
+    """A fresh one, with the route's own limits on hedges or the usual ones."""
+    rule = route.hedge or HedgeRule()
+    return Budget(rule.max_ratio, rule.max_spend_ratio)

@@ -5,8 +5,8 @@ from fastroute.dialects.anthropic_messages import AnthropicDialect
 from fastroute.dialects.anthropic_vertex import AnthropicVertexDialect
 from fastroute.dialects.bedrock_converse import BedrockDialect
 from fastroute.dialects.gemini_api import GeminiApi
+from fastroute.dialects.gemini_dialect import GeminiDialect
 from fastroute.dialects.messages_api import MessagesApi
-from fastroute.dialects.messages_gemini import GeminiForAll
 from fastroute.dialects.openai_chat import OpenAIChatApi
 from fastroute.dialects.openai_dialect import OpenAIDialect
 from fastroute.dialects.registry import client_apis, dialects
@@ -19,7 +19,7 @@ def test_dialects() -> None:
         "openai_chat": OpenAIDialect,
         "anthropic_messages": AnthropicDialect,
         "anthropic_vertex": AnthropicVertexDialect,
-        "gemini": GeminiForAll,
+        "gemini": GeminiDialect,
         "bedrock_converse": BedrockDialect,
         "openai_responses": ResponsesDialect,
     }

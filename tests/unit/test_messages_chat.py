@@ -9,7 +9,7 @@ from messages_support import CLAUDE, GEMINI, GPT, added_up, asked, told, turns
 from fastroute.core.failures import Failure, FaultError
 from fastroute.core.ports import Dialect
 from fastroute.core.types import ChatRequest, Endpoint
-from fastroute.dialects.messages_chat import MessagesRetold, messages_as_chat
+from fastroute.dialects.messages_chat import messages_as_chat, messages_retold
 from fastroute.dialects.messages_marks import UNSIGNED, marked
 from fastroute.dialects.registry import dialects
 
@@ -254,11 +254,11 @@ def test_signed_reasoning_of_claudes_behind_other_dialects_goes_round() -> None:
         {"reasoning_content": "two", "thinking_blocks": [{"index": 2, **blocks[2]}]},
         {"content": "so"},
     ]
-    streamed = added_up(told(MessagesRetold(Fixed(), asked(stream=True), "m").feed(chunks(*deltas))))
+    streamed = added_up(told(messages_retold(Fixed(), asked(stream=True), "m").feed(chunks(*deltas))))
     assert streamed["content"] == [*blocks, {"type": "text", "text": "so"}]
     message = {"role": "assistant", "content": "so", "reasoning_content": "onetwo", "thinking_blocks": blocks}
     body = {"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-    whole = json.loads(MessagesRetold(Fixed(), asked(), "m").whole(json.dumps(body).encode()))
+    whole = json.loads(messages_retold(Fixed(), asked(), "m").whole(json.dumps(body).encode()))
     assert whole["content"] == streamed["content"]
     back = json.loads(bytes(messages_as_chat(turns("Hi", whole["content"], "go on"), "bedrock_converse").fields["messages"]))
     assert back[1] == {"role": "assistant", "content": "so", "thinking_blocks": blocks}
