@@ -65,7 +65,8 @@ class Upstream:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 22)
+        # A longer queue than the 120 connections that one test opens at once: what does not fit in waits a second or three.
+        self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 22, backlog=512)
         self.port = self.server.sockets[0].getsockname()[1]
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
